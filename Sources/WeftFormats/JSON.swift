@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CCJSON
+package import WeftTensors
+
+/// One value of a parsed JSON document: a thin view over cJSON's tree, which it keeps alive.
+///
+/// Look-ups (`value["key"]`) walk the members in order, as cJSON stores them: fine for configurations, while
+/// large objects (vocabularies) are read with `members` in one pass.
+package struct JSON: @unchecked Sendable {
+  private let document: Document
+  private let node: UnsafeMutablePointer<cJSON>
+
+  /// Frees the tree when the last view is gone.
+  private final class Document {
+    let root: UnsafeMutablePointer<cJSON>
+    init(root: UnsafeMutablePointer<cJSON>) { self.root = root }
+    deinit { cJSON_Delete(root) }
+  }
+
+  /// Parses UTF-8 text (RFC 8259). `location` names the file in errors. Nesting deeper than 1000 is refused.
+  package init(parsing text: UnsafeRawBufferPointer, location: String) throws(FormatError) {
+    var end: UnsafePointer<CChar>?
+    let start = text.baseAddress?.assumingMemoryBound(to: CChar.self)
+    guard let start, let root = cJSON_ParseWithLengthOpts(start, text.count, &end, 0) else {
+      let offset = end.flatMap { end in start.map { end - $0 } } ?? 0
+      throw .malformed(location: location, expected: "JSON", found: "invalid text at byte \(offset) of \(text.count)")
+    }
+    let document = Document(root: root)
+    let rest = UnsafeRawBufferPointer(rebasing: text[((end ?? start) - start)...])
+    guard rest.allSatisfy({ $0 == 0x20 || $0 == 0x0A || $0 == 0x0D || $0 == 0x09 || $0 == 0 }) else {
+      throw .malformed(
+        location: location, expected: "one JSON value", found: "more text at byte \(text.count - rest.count)")
+    }
+    self.init(document: document, node: root)
+  }
+
+  /// Parses a string; for tests and small texts.
+  package init(parsing text: String, location: String) throws(FormatError) {
+    let bytes = Array(text.utf8)
+    let result: Result<JSON, FormatError> = bytes.withUnsafeBytes { buffer in
+      do throws(FormatError) { return .success(try JSON(parsing: buffer, location: location)) } catch {
+        return .failure(error)
+      }
+    }
+    self = try result.get()
+  }
+
+  /// Maps and parses a file.
+  package init(file path: String) throws(FormatError) {
+    let storage: Storage
+    do { storage = try Storage(mapping: path) } catch { throw .storage(error) }
+    try self.init(parsing: UnsafeRawBufferPointer(storage.bytes), location: path)
+  }
+
+  private init(document: Document, node: UnsafeMutablePointer<cJSON>) {
+    self.document = document
+    self.node = node
+  }
+
+  package var isNull: Bool { cJSON_IsNull(node) != 0 }
+  package var isObject: Bool { cJSON_IsObject(node) != 0 }
+  package var isArray: Bool { cJSON_IsArray(node) != 0 }
+  /// The text, when this is a string.
+  package var string: String? { cJSON_IsString(node) != 0 ? String(cString: node.pointee.valuestring) : nil }
+  package var bool: Bool? { cJSON_IsBool(node) != 0 ? cJSON_IsTrue(node) != 0 : nil }
+  package var double: Double? { cJSON_IsNumber(node) != 0 ? node.pointee.valuedouble : nil }
+  /// The number, when it is an integer of magnitude up to 2^53 (JSON numbers are doubles here).
+  package var int: Int? {
+    guard let value = double, value.rounded() == value, abs(value) <= 9_007_199_254_740_992 else { return nil }
+    return Int(value)
+  }
+  /// Elements of an array, or nil.
+  package var array: [JSON]? { isArray ? children.map { $0.value } : nil }
+  /// Members of an object in file order, or nil. Duplicate keys appear twice.
+  package var members: [(key: String, value: JSON)]? { isObject ? children : nil }
+  /// What kind of value this is, for error messages.
+  package var kind: String {
+    if isNull { return "null" }
+    if let bool { return bool ? "true" : "false" }
+    if let int { return "\(int)" }
+    if let double { return "\(double)" }
+    if let string { return "\"\(string.prefix(60))\"" }
+    return isArray ? "an array" : "an object"
+  }
+
+  /// The member with this key, or nil when absent, null, or this is no object.
+  package subscript(key: String) -> JSON? {
+    guard isObject, let child = cJSON_GetObjectItemCaseSensitive(node, key) else { return nil }
+    return cJSON_IsNull(child) != 0 ? nil : JSON(document: document, node: child)
+  }
+
+  private var children: [(key: String, value: JSON)] {
+    var result: [(key: String, value: JSON)] = []
+    var next = node.pointee.child
+    while let child = next {
+      let key = child.pointee.string.map { String(cString: $0) } ?? ""
+      result.append((key, JSON(document: document, node: child)))
+      next = child.pointee.next
+    }
+    return result
+  }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+
+/// The only owner of bytes: a read-only file mapping, or 64-byte aligned memory that belongs to this object.
+///
+/// Everything else (`Tensor`, `PackedMatrix`) borrows from a `Storage` and keeps it alive.
+/// Mapped bytes are read-only: writing through `bytes` of a mapping faults.
+package final class Storage: @unchecked Sendable {
+  /// The bytes; valid for the lifetime of this object.
+  package let bytes: UnsafeMutableRawBufferPointer
+  private let isMapped: Bool
+
+  /// The start of the bytes.
+  package var base: UnsafeMutableRawPointer { bytes.baseAddress! }
+
+  /// Maps the whole file at `path` read-only. An empty file is an error: it holds nothing that could be mapped.
+  package init(mapping path: String) throws(StorageError) {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw .cannotOpen(path: path, reason: String(cString: strerror(errno))) }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else {
+      throw .cannotOpen(path: path, reason: String(cString: strerror(errno)))
+    }
+    guard status.st_mode & S_IFMT == S_IFREG else { throw .cannotOpen(path: path, reason: "not a regular file") }
+    guard status.st_size > 0 else { throw .cannotOpen(path: path, reason: "the file is empty") }
+    let count = Int(status.st_size)
+    guard let address = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
+      throw .cannotOpen(path: path, reason: String(cString: strerror(errno)))
+    }
+    bytes = UnsafeMutableRawBufferPointer(start: address, count: count)
+    isMapped = true
+  }
+
+  /// Reserves `byteCount` zeroed bytes, aligned to 64 bytes. Large pieces ask the system for huge pages.
+  package init(byteCount: Int) throws(StorageError) {
+    let hugePage = 2 << 20
+    let alignment = byteCount >= 2 * hugePage ? hugePage : 64
+    let (padded, overflow) = max(byteCount, 1).addingReportingOverflow(alignment - 1)
+    guard byteCount >= 0, !overflow else { throw .outOfMemory(bytes: byteCount) }
+    let size = padded / alignment * alignment
+    var address: UnsafeMutableRawPointer?
+    guard posix_memalign(&address, alignment, size) == 0, let address else { throw .outOfMemory(bytes: byteCount) }
+    if alignment == hugePage { madvise(address, size, MADV_HUGEPAGE) }
+    memset(address, 0, size)
+    bytes = UnsafeMutableRawBufferPointer(start: address, count: byteCount)
+    isMapped = false
+  }
+
+  deinit {
+    if isMapped { munmap(bytes.baseAddress, bytes.count) } else { free(bytes.baseAddress) }
+  }
+
+  /// Tells the system that the mapped pages will not be needed soon (after packing). No effect on owned memory.
+  package func releasePages() {
+    if isMapped { madvise(bytes.baseAddress, bytes.count, MADV_DONTNEED) }
+  }
+}
+
+/// Memory or a file could not be had.
+package enum StorageError: Error, Equatable, Sendable, CustomStringConvertible {
+  case cannotOpen(path: String, reason: String)
+  case outOfMemory(bytes: Int)
+
+  package var description: String {
+    switch self {
+    case .cannotOpen(let path, let reason): "cannot open \(path): \(reason)"
+    case .outOfMemory(let bytes): "cannot reserve \(bytes) bytes of memory"
+    }
+  }
+}

@@ -36,20 +36,44 @@ FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 # name: seed, LlamaConfig arguments, and how the folder is written. `dtype` is the storage of model.safetensors,
 # `gguf` the storage of model.gguf, `old_rope` the config.json layout of models published before transformers 5.
-SMALL = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, vocab_size=96)
+SMALL = dict(
+    hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, vocab_size=96
+)
 WIDE = dict(SMALL, hidden_size=64, intermediate_size=96, vocab_size=128, tie_word_embeddings=False)
-LLAMA3_ROPE = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=16)
+LLAMA3_ROPE = dict(
+    rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=64
+)
 MODELS = {
     "gqa-tied": dict(seed=1, config=dict(SMALL, num_hidden_layers=3), dtype="F32", gguf="F32"),
     "gqa-tied-f16": dict(seed=1, config=dict(SMALL, num_hidden_layers=3), dtype="F16", gguf="F16"),
     "gqa-tied-bf16": dict(seed=1, config=dict(SMALL, num_hidden_layers=3), dtype="BF16", gguf="BF16"),
-    "mha-untied": dict(seed=2, config=dict(SMALL, num_key_value_heads=4, tie_word_embeddings=False), dtype="F32", shards="40KB"),
+    "mha-untied": dict(
+        seed=2, config=dict(SMALL, num_key_value_heads=4, tie_word_embeddings=False), dtype="F32", shards="40KB"
+    ),
     "biases": dict(seed=3, config=dict(SMALL, attention_bias=True, mlp_bias=True), dtype="F32", gguf="F32"),
-    "llama3-rope": dict(seed=4, config=dict(SMALL, rope_theta=1000.0, rope_scaling=LLAMA3_ROPE), dtype="F32", gguf="F32", old_rope=True),
-    "linear-rope": dict(seed=5, config=dict(SMALL, rope_theta=10000.0, rope_scaling=dict(rope_type="linear", factor=4.0)), dtype="F32", gguf="F32"),
+    "llama3-rope": dict(
+        seed=4, config=dict(SMALL, rope_theta=1000.0, rope_scaling=LLAMA3_ROPE), dtype="F32", gguf="F32", old_rope=True
+    ),
+    "linear-rope": dict(
+        seed=5,
+        config=dict(SMALL, rope_theta=10000.0, rope_scaling=dict(rope_type="linear", factor=4.0)),
+        dtype="F32",
+        gguf="F32",
+    ),
     "odd-heads": dict(
-        seed=6, dtype="F32", gguf="F32",
-        config=dict(hidden_size=40, intermediate_size=52, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=1, head_dim=12, vocab_size=101)),
+        seed=6,
+        dtype="F32",
+        gguf="F32",
+        config=dict(
+            hidden_size=40,
+            intermediate_size=52,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=1,
+            head_dim=12,
+            vocab_size=101,
+        ),
+    ),
     "wide-q8_0": dict(seed=7, config=WIDE, gguf="Q8_0"),
     "wide-q4_0": dict(seed=7, config=WIDE, gguf="Q4_0"),
 }
@@ -57,21 +81,69 @@ MODELS = {
 ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 # name: seed, base model, LoraConfig arguments, storage, and the modules whose get_delta_weight is kept.
 ADAPTERS = {
-    "plain": dict(seed=11, base="gqa-tied", config=dict(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"]), deltas=["0.self_attn.q_proj", "2.self_attn.v_proj"]),
-    "all": dict(seed=12, base="gqa-tied", config=dict(r=4, lora_alpha=4, target_modules=ALL), deltas=["1.self_attn.k_proj", "1.self_attn.o_proj", "1.mlp.gate_proj", "1.mlp.up_proj", "1.mlp.down_proj"]),
-    "rslora": dict(seed=13, base="gqa-tied", config=dict(r=6, lora_alpha=3, use_rslora=True, target_modules=["k_proj", "o_proj", "down_proj"]), deltas=["0.self_attn.o_proj"]),
+    "plain": dict(
+        seed=11,
+        base="gqa-tied",
+        config=dict(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"]),
+        deltas=["0.self_attn.q_proj", "2.self_attn.v_proj"],
+    ),
+    "all": dict(
+        seed=12,
+        base="gqa-tied",
+        config=dict(r=4, lora_alpha=4, target_modules=ALL),
+        deltas=["1.self_attn.k_proj", "1.self_attn.o_proj", "1.mlp.gate_proj", "1.mlp.up_proj", "1.mlp.down_proj"],
+    ),
+    "rslora": dict(
+        seed=13,
+        base="gqa-tied",
+        config=dict(r=6, lora_alpha=3, use_rslora=True, target_modules=["k_proj", "o_proj", "down_proj"]),
+        deltas=["0.self_attn.o_proj"],
+    ),
     "patterns": dict(
-        seed=14, base="gqa-tied", deltas=["0.self_attn.q_proj", "1.self_attn.q_proj", "1.mlp.up_proj", "2.mlp.up_proj"],
+        seed=14,
+        base="gqa-tied",
+        deltas=["0.self_attn.q_proj", "1.self_attn.q_proj", "1.mlp.up_proj", "2.mlp.up_proj"],
         config=dict(
-            r=4, lora_alpha=8, target_modules=r".*\.(q_proj|up_proj|down_proj)",
+            r=4,
+            lora_alpha=8,
+            target_modules=r".*\.(q_proj|up_proj|down_proj)",
             rank_pattern={"layers.1.self_attn.q_proj": 2, r"layers\.[01]\.mlp\.up_proj": 3, "up_proj": 5},
-            alpha_pattern={r"model.layers.\d+.mlp.up_proj": 9, "q_proj": 2})),
-    "layers": dict(seed=15, base="gqa-tied", config=dict(r=3, lora_alpha=6, target_modules=["v_proj", "gate_proj"], layers_to_transform=[0, 2]), deltas=["2.mlp.gate_proj"]),
-    "f16": dict(seed=16, base="gqa-tied", config=dict(r=4, lora_alpha=8, target_modules=["q_proj", "down_proj"]), dtype="F16", deltas=["0.self_attn.q_proj"]),
-    "bf16": dict(seed=17, base="gqa-tied", config=dict(r=4, lora_alpha=8, target_modules=["q_proj", "down_proj"]), dtype="BF16", deltas=["0.self_attn.q_proj"]),
-    "lm-head": dict(seed=18, base="mha-untied", config=dict(r=4, lora_alpha=8, target_modules=["k_proj", "lm_head"]), deltas=["1.self_attn.k_proj", "lm_head"]),
+            alpha_pattern={r"model.layers.\d+.mlp.up_proj": 9, "q_proj": 2},
+        ),
+    ),
+    "layers": dict(
+        seed=15,
+        base="gqa-tied",
+        config=dict(r=3, lora_alpha=6, target_modules=["v_proj", "gate_proj"], layers_to_transform=[0, 2]),
+        deltas=["2.mlp.gate_proj"],
+    ),
+    "f16": dict(
+        seed=16,
+        base="gqa-tied",
+        config=dict(r=4, lora_alpha=8, target_modules=["q_proj", "down_proj"]),
+        dtype="F16",
+        deltas=["0.self_attn.q_proj"],
+    ),
+    "bf16": dict(
+        seed=17,
+        base="gqa-tied",
+        config=dict(r=4, lora_alpha=8, target_modules=["q_proj", "down_proj"]),
+        dtype="BF16",
+        deltas=["0.self_attn.q_proj"],
+    ),
+    "lm-head": dict(
+        seed=18,
+        base="mha-untied",
+        config=dict(r=4, lora_alpha=8, target_modules=["k_proj", "lm_head"]),
+        deltas=["1.self_attn.k_proj", "lm_head"],
+    ),
     "biases": dict(seed=19, base="biases", config=dict(r=4, lora_alpha=8, target_modules=ALL), deltas=["0.self_attn.q_proj"]),
-    "odd-heads": dict(seed=20, base="odd-heads", config=dict(r=5, lora_alpha=7, target_modules=ALL), deltas=["1.self_attn.o_proj", "1.mlp.down_proj"]),
+    "odd-heads": dict(
+        seed=20,
+        base="odd-heads",
+        config=dict(r=5, lora_alpha=7, target_modules=ALL),
+        deltas=["1.self_attn.o_proj", "1.mlp.down_proj"],
+    ),
     "wide": dict(seed=21, base="wide-q8_0", config=dict(r=8, lora_alpha=16, target_modules=ALL), deltas=["1.mlp.down_proj"]),
 }
 # Weights per adapter; the expected logits are those of base + sum of weight * get_delta_weight, added in float64.
@@ -187,9 +259,15 @@ def gguf_name(key):
     """The tensor name of llama.cpp for a name of the HF checkpoint."""
     top = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
     block = {
-        "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
-        "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
-        "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm",
+        "self_attn.q_proj": "attn_q",
+        "self_attn.k_proj": "attn_k",
+        "self_attn.v_proj": "attn_v",
+        "self_attn.o_proj": "attn_output",
+        "mlp.gate_proj": "ffn_gate",
+        "mlp.up_proj": "ffn_up",
+        "mlp.down_proj": "ffn_down",
+        "input_layernorm": "attn_norm",
+        "post_attention_layernorm": "ffn_norm",
     }
     module, parameter = key.rsplit(".", 1)
     if module in top:
@@ -378,14 +456,22 @@ def mixture_logits(mixture, weights, deltas):
 
 def make_readmes(root):
     """What is in the two folders, with versions and sizes."""
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ["torch", "transformers", "peft", "safetensors", "gguf", "numpy"])
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}"
+        for name in ["torch", "transformers", "peft", "safetensors", "gguf", "numpy"]
+    )
     made = f"Made by `python tools/make_goldens.py` with {versions}; `--check` makes them again and compares."
     lines = [
-        "# Golden models", "", made, "",
+        "# Golden models",
+        "",
+        made,
+        "",
         "A folder holds one random Llama as a Hugging Face folder and/or `model.gguf` (all formats in a folder hold the same weights),",
         "and `logits.safetensors`: `tokens` [T] and `logits` [T, V], computed by transformers in float64 from the stored (dequantised)",
-        "weights and rounded to F32.", "",
-        "| folder | formats | bytes |", "|---|---|---|",
+        "weights and rounded to F32.",
+        "",
+        "| folder | formats | bytes |",
+        "|---|---|---|",
     ]
     for name, row in MODELS.items():
         formats = [f"safetensors {row['dtype']}" + (", sharded" if "shards" in row else "")] if "dtype" in row else []
@@ -393,15 +479,22 @@ def make_readmes(root):
         lines.append(f"| {name} | {' and '.join(formats)} | {folder_size(root / 'logits' / name)} |")
     (root / "logits" / "README.md").write_text("\n".join(lines) + "\n")
     lines = [
-        "# Golden adapters", "", made, "",
+        "# Golden adapters",
+        "",
+        made,
+        "",
         "A folder holds an adapter saved by peft and `expected.safetensors`: `tokens` [T], `logits` [T, V] of the adapted base, and",
         "`delta.<module>` [out, in] from peft's get_delta_weight, all computed in float64 and rounded to F32. `mixtures.safetensors`",
-        "holds logits by mixture text: weighted deltas added to the base in float64.", "",
-        "| adapter | base (in ../logits) | storage | bytes |", "|---|---|---|---|",
+        "holds logits by mixture text: weighted deltas added to the base in float64.",
+        "",
+        "| adapter | base (in ../logits) | storage | bytes |",
+        "|---|---|---|---|",
     ]
     for name, row in ADAPTERS.items():
         lines.append(f"| {name} | {row['base']} | {row.get('dtype', 'F32')} | {folder_size(root / 'adapters' / name)} |")
-    lines.append(f"| mixtures.safetensors | gqa-tied | {len(MIXTURES)} mixtures | {(root / 'adapters' / 'mixtures.safetensors').stat().st_size} |")
+    lines.append(
+        f"| mixtures.safetensors | gqa-tied | {len(MIXTURES)} mixtures | {(root / 'adapters' / 'mixtures.safetensors').stat().st_size} |"
+    )
     (root / "adapters" / "README.md").write_text("\n".join(lines) + "\n")
 
 
@@ -410,7 +503,9 @@ def folder_size(folder):
 
 
 def files_under(root):
-    return {str(file.relative_to(root)) for part in ["logits", "adapters"] for file in (root / part).rglob("*") if file.is_file()}
+    return {
+        str(file.relative_to(root)) for part in ["logits", "adapters"] for file in (root / part).rglob("*") if file.is_file()
+    }
 
 
 def main():
@@ -426,7 +521,13 @@ def main():
         make_readmes(made)
         if arguments.check:
             names = files_under(made) | files_under(ROOT)
-            different = sorted(name for name in names if not ((made / name).exists() and (ROOT / name).exists() and filecmp.cmp(made / name, ROOT / name, shallow=False)))
+            different = sorted(
+                name
+                for name in names
+                if not (
+                    (made / name).exists() and (ROOT / name).exists() and filecmp.cmp(made / name, ROOT / name, shallow=False)
+                )
+            )
             print("\n".join(f"differs: {name}" for name in different) or "all files are identical")
             return bool(different)
         for part in ["logits", "adapters"]:

@@ -7,7 +7,8 @@
 
 Models are random Llamas (seeds below) written by transformers and by the gguf package with the conventions of llama.cpp's
 converter; expected logits are transformers' own, with every float32 step of its source evaluated in float64.
-Adapters are made, run and saved by peft. Needs torch, transformers, peft, safetensors, gguf; the versions used are in the README.md of the two folders.
+Adapters are made, run and saved by peft. Needs torch, transformers, peft,
+safetensors and gguf; the versions used are in the README.md of the two folders.
 """
 
 import argparse
@@ -205,7 +206,7 @@ def config_of(name):
 
 
 def weights_of(name):
-    """The random weights, float32, under the names of the HF checkpoint. Matrices: normal, standard deviation 0.25; norms around 1."""
+    """Random float32 weights under the names of the HF checkpoint: normal, deviation 0.25; norms around 1, deviation 0.2."""
     generator = torch.Generator().manual_seed(MODELS[name]["seed"])
     with torch.device("meta"):
         shapes = {key: value.shape for key, value in LlamaForCausalLM(config_of(name)).state_dict().items()}
@@ -454,48 +455,40 @@ def mixture_logits(mixture, weights, deltas):
         return tokens, logits_of(model_of(base, mixed), tokens)
 
 
+README = """# {title}
+
+Made by `python tools/make_goldens.py` with {versions}; `--check` makes them again and compares.
+
+{text}
+
+"""
+MODELS_TEXT = """A folder holds one random Llama as a Hugging Face folder and/or `model.gguf` (all formats in a folder hold the same
+weights), and `logits.safetensors`: `tokens` [T] and `logits` [T, V], computed by transformers in float64 from the stored
+(dequantised) weights and rounded to F32."""
+ADAPTERS_TEXT = """A folder holds an adapter saved by peft and `expected.safetensors`: `tokens` [T], `logits` [T, V] of the adapted
+base, and `delta.<module>` [out, in] from peft's get_delta_weight, all computed in float64 and rounded to F32.
+`mixtures.safetensors` holds logits by mixture text: weighted deltas added to the base in float64."""
+
+
 def make_readmes(root):
     """What is in the two folders, with versions and sizes."""
-    versions = ", ".join(
-        f"{name} {importlib.metadata.version(name)}"
-        for name in ["torch", "transformers", "peft", "safetensors", "gguf", "numpy"]
-    )
-    made = f"Made by `python tools/make_goldens.py` with {versions}; `--check` makes them again and compares."
-    lines = [
-        "# Golden models",
-        "",
-        made,
-        "",
-        "A folder holds one random Llama as a Hugging Face folder and/or `model.gguf` (all formats in a folder hold the same weights),",
-        "and `logits.safetensors`: `tokens` [T] and `logits` [T, V], computed by transformers in float64 from the stored (dequantised)",
-        "weights and rounded to F32.",
-        "",
-        "| folder | formats | bytes |",
-        "|---|---|---|",
-    ]
+    packages = ["torch", "transformers", "peft", "safetensors", "gguf", "numpy"]
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    lines = ["| folder | formats | bytes |", "|---|---|---|"]
     for name, row in MODELS.items():
         formats = [f"safetensors {row['dtype']}" + (", sharded" if "shards" in row else "")] if "dtype" in row else []
         formats += [f"GGUF {row['gguf']}"] if "gguf" in row else []
         lines.append(f"| {name} | {' and '.join(formats)} | {folder_size(root / 'logits' / name)} |")
-    (root / "logits" / "README.md").write_text("\n".join(lines) + "\n")
-    lines = [
-        "# Golden adapters",
-        "",
-        made,
-        "",
-        "A folder holds an adapter saved by peft and `expected.safetensors`: `tokens` [T], `logits` [T, V] of the adapted base, and",
-        "`delta.<module>` [out, in] from peft's get_delta_weight, all computed in float64 and rounded to F32. `mixtures.safetensors`",
-        "holds logits by mixture text: weighted deltas added to the base in float64.",
-        "",
-        "| adapter | base (in ../logits) | storage | bytes |",
-        "|---|---|---|---|",
-    ]
+    head = README.format(title="Golden models", versions=versions, text=MODELS_TEXT)
+    (root / "logits" / "README.md").write_text(head + "\n".join(lines) + "\n")
+
+    lines = ["| adapter | base (in ../logits) | storage | bytes |", "|---|---|---|---|"]
     for name, row in ADAPTERS.items():
         lines.append(f"| {name} | {row['base']} | {row.get('dtype', 'F32')} | {folder_size(root / 'adapters' / name)} |")
-    lines.append(
-        f"| mixtures.safetensors | gqa-tied | {len(MIXTURES)} mixtures | {(root / 'adapters' / 'mixtures.safetensors').stat().st_size} |"
-    )
-    (root / "adapters" / "README.md").write_text("\n".join(lines) + "\n")
+    size = (root / "adapters" / "mixtures.safetensors").stat().st_size
+    lines.append(f"| mixtures.safetensors | gqa-tied | {len(MIXTURES)} mixtures | {size} |")
+    head = README.format(title="Golden adapters", versions=versions, text=ADAPTERS_TEXT)
+    (root / "adapters" / "README.md").write_text(head + "\n".join(lines) + "\n")
 
 
 def folder_size(folder):

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TestSupport
 import Testing
 import WeftDeltas
 
@@ -24,7 +25,7 @@ import WeftDeltas
   }
 
   @Test func everyWeightIsReadBackExactly() throws {
-    var numbers = SeededNumbers(seed: 7)
+    var numbers = SeededGenerator(seed: 7)
     for exponent in -40...37 {
       let weight = numbers.floats(1)[0] * Float(sign: .plus, exponent: exponent, significand: 1)
       let mixture = try Mixture([.init(adapter: "a", weight: weight)])

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TestSupport
 import Testing
 import WeftDeltas
 import WeftTensors
@@ -37,7 +38,7 @@ import WeftTensors
   }
 
   @Test func deltaSet() throws {
-    var numbers = SeededNumbers(seed: 1)
+    var numbers = SeededGenerator(seed: 1)
     let set = DeltaSet([
       .outputHead: try DeltaLawsTests.delta((4, 4, 3), &numbers),
       .layer(1, .down): try DeltaLawsTests.delta((4, 4, 1), &numbers),

@@ -42,6 +42,7 @@ struct GGUFFileTests {
     let tensor = try #require(file.tensors["matrix.\(type)"])
     #expect(tensor.dtype.name == type && tensor.shape == [3, 64])
     #expect(referenceFloats(tensor) == (try expected.floats("matrix.\(type)")))
+    #expect(tensor.floats() == (try expected.floats("matrix.\(type)")))
     #expect(tensor.offset % 64 == 0)
   }
 

@@ -99,3 +99,19 @@ void weft_round_row(void *w, int format, const float *x, size_t n) {
     memcpy(p + 2 * i, &h, 2);
   }
 }
+
+static int not_finite(int format, const uint8_t *p) {
+  if (format == WEFT_BF16) return (load_u16(p) & 0x7f80u) == 0x7f80u;
+  if (format != WEFT_F32) return (load_u16(p) & 0x7c00u) == 0x7c00u;
+  uint32_t u;
+  memcpy(&u, p, 4);
+  return (u & 0x7f800000u) == 0x7f800000u;
+}
+
+ptrdiff_t weft_first_non_finite(int format, const void *w, size_t n) {
+  size_t step = format == WEFT_F32 ? 4 : format == WEFT_Q8_0 ? Q8_0_BYTES : format == WEFT_Q4_0 ? Q4_0_BYTES : 2;
+  size_t elements = format >= WEFT_Q8_0 ? WEFT_BLOCK : 1;
+  for (size_t i = 0; i < n / elements; i++)
+    if (not_finite(format, (const uint8_t *)w + i * step)) return (ptrdiff_t)(i * elements);
+  return -1;
+}

@@ -9,7 +9,8 @@ internal import Glibc
 package final class Storage: @unchecked Sendable {
   /// The bytes; valid for the lifetime of this object.
   package let bytes: UnsafeMutableRawBufferPointer
-  private let isMapped: Bool
+  private let mappedCount: Int
+  private let isFile: Bool
 
   /// The start of the bytes.
   package var base: UnsafeMutableRawPointer { bytes.baseAddress! }
@@ -30,31 +31,28 @@ package final class Storage: @unchecked Sendable {
       throw .cannotOpen(path: path, reason: String(cString: strerror(errno)))
     }
     bytes = UnsafeMutableRawBufferPointer(start: address, count: count)
-    isMapped = true
+    mappedCount = count
+    isFile = true
   }
 
-  /// Reserves `byteCount` zeroed bytes, aligned to 64 bytes. Large pieces ask the system for huge pages.
+  /// Reserves `byteCount` zeroed bytes, aligned to 64 bytes. The system gives pages when they are first written, huge ones
+  /// where it can.
   package init(byteCount: Int) throws(StorageError) {
-    let hugePage = 2 << 20
-    let alignment = byteCount >= 2 * hugePage ? hugePage : 64
-    let (padded, overflow) = max(byteCount, 1).addingReportingOverflow(alignment - 1)
-    guard byteCount >= 0, !overflow else { throw .outOfMemory(bytes: byteCount) }
-    let size = padded / alignment * alignment
-    var address: UnsafeMutableRawPointer?
-    guard posix_memalign(&address, alignment, size) == 0, let address else { throw .outOfMemory(bytes: byteCount) }
-    if alignment == hugePage { madvise(address, size, MADV_HUGEPAGE) }
-    memset(address, 0, size)
+    guard byteCount >= 0 else { throw .outOfMemory(bytes: byteCount) }
+    let size = max(byteCount, 1)
+    let address = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let address, address != MAP_FAILED else { throw .outOfMemory(bytes: byteCount) }
+    if size >= 4 << 20 { madvise(address, size, MADV_HUGEPAGE) }
     bytes = UnsafeMutableRawBufferPointer(start: address, count: byteCount)
-    isMapped = false
+    mappedCount = size
+    isFile = false
   }
 
-  deinit {
-    if isMapped { munmap(bytes.baseAddress, bytes.count) } else { free(bytes.baseAddress) }
-  }
+  deinit { munmap(bytes.baseAddress, mappedCount) }
 
   /// Tells the system that the mapped pages will not be needed soon (after packing). No effect on owned memory.
   package func releasePages() {
-    if isMapped { madvise(bytes.baseAddress, bytes.count, MADV_DONTNEED) }
+    if isFile { madvise(bytes.baseAddress, bytes.count, MADV_DONTNEED) }
   }
 }
 

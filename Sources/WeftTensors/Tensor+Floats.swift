@@ -17,6 +17,13 @@ extension Tensor {
     weft_dequantize(target, Int32(dtype.rawValue), base + row * rowBytes, columns)
   }
 
+  /// Index of the first element (or of the first element of the block whose scale) is NaN or infinite; nil when all are finite.
+  package func firstNonFinite() -> Int? {
+    guard dtype.isWeight else { return nil }
+    let index = weft_first_non_finite(Int32(dtype.rawValue), base, elementCount)
+    return index < 0 ? nil : index
+  }
+
   /// A copy in another float format, rounded to nearest even. The source must be a weight format, the target f32, f16 or bf16.
   package func converted(to target: DType) throws(StorageError) -> Tensor {
     precondition(dtype.isWeight && (target == .f32 || target == .f16 || target == .bf16))

@@ -33,6 +33,17 @@ package final class ModelWeights: @unchecked Sendable {
 
   /// What deltas may attach to.
   package var shape: BaseShape { config.shape(hasOutputHead: hasOutputHead) }
+  /// Names this base: its sizes, and a hash (FNV-1a) of the final norm's values, which every form of a model stores unrounded.
+  package var fingerprint: String {
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    for index in 0..<config.hiddenSize {
+      hash = (hash ^ UInt64(outputNorm[index].bitPattern)) &* 0x100_0000_01B3
+    }
+    return "\(config.architecture)-\(config.layerCount)x\(config.hiddenSize)-\(config.vocabularySize)-"
+      + String(hash, radix: 16)
+  }
+  /// Elements of all matrices, biases and norms; a tied head counts once.
+  package let parameterCount: Int
   /// Bytes of the packed matrices.
   package var byteCount: Int { matrices.values.reduce(0) { $0 + $1.byteCount } }
   /// The formats of the matrices, with how many there are of each.
@@ -104,6 +115,9 @@ package final class ModelWeights: @unchecked Sendable {
     self.sources = sources
     self.matrices = matrices
     self.pool = pool
+    parameterCount =
+      (head == nil ? 0 : embedding.tensor.elementCount) + sources.values.reduce(0) { $0 + $1.tensor.elementCount }
+      + config.hiddenSize * (2 * config.layerCount + 1) + biases.keys.reduce(0) { $0 + (shape.shape(of: $1)?.out ?? 0) }
     vectors = norms.flatMap { [$0.0, $0.1] } + [outputNorm] + Array(biases.values)
   }
 

@@ -113,3 +113,5 @@ void weft_pack(void *packed, int format, const void *w, size_t row_bytes, size_t
 void weft_dequantize(float *x, int format, const void *w, size_t n);
 // The reverse, for float formats only: rounds to nearest even.
 void weft_round_row(void *w, int format, const float *x, size_t n);
+// Index of the first f16 block scale (q8_0, q4_0) or element (floats) that is not finite in n elements, or -1.
+ptrdiff_t weft_first_non_finite(int format, const void *w, size_t n);

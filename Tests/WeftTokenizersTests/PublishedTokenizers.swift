@@ -26,7 +26,7 @@ enum PublishedTokenizers {
       }
     }
     let lines = String(decoding: try readBytes(TestPaths.sharedData(merges)), as: UTF8.self)
-      .split(separator: "\n").map(String.init).filter { !$0.hasPrefix("#version") }
+      .split(whereSeparator: \.isNewline).map(String.init).filter { !$0.hasPrefix("#version") }
     let metadata: [String: GGUFValue] = [
       "tokenizer.ggml.model": .string("gpt2"), "tokenizer.ggml.pre": .string(pre),
       "tokenizer.ggml.tokens": .strings((0..<tokens.count).map { tokens[$0] ?? "" }),

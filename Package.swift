@@ -6,7 +6,7 @@ import PackageDescription
 let modules: [(name: String, imports: [String])] = [
   ("WeftTensors", ["CWeftKernels"]),
   ("WeftFormats", ["WeftTensors", "CCJSON"]),
-  ("WeftTokenizers", ["WeftFormats", "CPCRE2", "CUTF8Proc"]),
+  ("WeftTokenizers", ["WeftTensors", "WeftFormats", "CPCRE2", "CUTF8Proc"]),
   ("WeftDeltas", ["WeftTensors"]),
   ("WeftAdapters", ["WeftTensors", "WeftFormats", "WeftDeltas", "CPCRE2"]),
   ("WeftRouting", ["WeftTensors", "WeftFormats"]),

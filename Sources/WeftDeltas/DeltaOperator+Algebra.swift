@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import WeftTensors
+
 extension DeltaOperator {
   /// The same change, `factor` times as strong; shares the tensors. `factor` times the scale must be finite.
   package func scaled(by factor: Float) throws(DeltaError) -> DeltaOperator {
@@ -14,8 +16,8 @@ extension DeltaOperator {
   package func norm() -> Double {
     switch self {
     case .lowRank(let factors):
-      let a = factors.a.floats
-      let b = factors.b.floats
+      let a = factors.a.floats()
+      let b = factors.b.floats()
       let (rank, width) = (factors.rank, factors.inputSize)
       var square = 0.0
       for r in 0..<rank {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import WeftTensors
+
 extension DeltaOperator {
   /// y += weight * delta(x), for one vector. The definition that the kernels of the token loop are tested against:
   /// sums in Float64, one rounding where a product is added to `y`.
@@ -9,8 +11,8 @@ extension DeltaOperator {
     precondition(x.count == shape.in && y.count == shape.out)
     switch self {
     case .lowRank(let factors):
-      let a = factors.a.floats
-      let b = factors.b.floats
+      let a = factors.a.floats()
+      let b = factors.b.floats()
       let rank = factors.rank
       var hidden = [Double](repeating: 0, count: rank)
       for r in 0..<rank {

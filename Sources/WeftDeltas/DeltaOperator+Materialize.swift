@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import WeftTensors
+
 extension DeltaOperator {
   /// The change of the weight as a matrix, [out * in] row-major: sums in Float64, rounded once.
   package func materialize() -> [Float] { DeltaOperator.materialize(sumOf: [(1, self)]) }
@@ -25,7 +27,7 @@ extension DeltaOperator {
     switch self {
     case .lowRank(let factors):
       LowRankRows(
-        a: factors.a.floats, b: factors.b.floats, rank: factors.rank, scale: Double(weight) * Double(factors.scale))
+        a: factors.a.floats(), b: factors.b.floats(), rank: factors.rank, scale: Double(weight) * Double(factors.scale))
     }
   }
 

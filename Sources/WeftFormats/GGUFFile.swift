@@ -36,8 +36,8 @@ package struct GGUFFile: Sendable {
     try self.init(storage: storage, path: path)
   }
 
-  /// Reads an already mapped file.
-  init(storage: Storage, path: String) throws(FormatError) {
+  /// Reads a file that is mapped or in memory already; `path` names it in errors.
+  package init(storage: Storage, path: String) throws(FormatError) {
     var cursor = ByteCursor(storage, path: path)
     version = try GGUFFile.readVersion(&cursor)
     // The smallest tensor entry: empty name, no axes, type, offset. The smallest pair: empty key, kind, one byte.

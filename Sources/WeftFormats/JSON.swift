@@ -36,10 +36,8 @@ package struct JSON: @unchecked Sendable {
       throw .malformed(location: location, expected: "JSON", found: "invalid text at byte \(offset) of \(text.count)")
     }
     let document = Document(root: root)
-    let rest = UnsafeRawBufferPointer(rebasing: text[((end ?? start) - start)...])
-    guard rest.allSatisfy({ $0 == 0x20 || $0 == 0x0A || $0 == 0x0D || $0 == 0x09 }) else {
-      throw .malformed(
-        location: location, expected: "one JSON value", found: "more text at byte \(text.count - rest.count)")
+    if let stray = text[((end ?? start) - start)...].firstIndex(where: { !" \n\r\t".utf8.contains($0) }) {
+      throw .malformed(location: location, expected: "one JSON value", found: "more text at byte \(stray)")
     }
     self.init(document: document, node: root)
   }

@@ -27,6 +27,11 @@ package struct SafetensorsFile: Sendable {
   package init(path: String) throws(FormatError) {
     let storage: Storage
     do { storage = try Storage(mapping: path) } catch { throw .storage(error) }
+    try self.init(storage: storage, path: path)
+  }
+
+  /// Checks a file that is mapped or in memory already; `path` names it in errors.
+  package init(storage: Storage, path: String) throws(FormatError) {
     var cursor = ByteCursor(storage, path: path)
     let headerLength = try SafetensorsFile.headerLength(&cursor)
     let header = try SafetensorsFile.header(storage, length: headerLength, path: path)

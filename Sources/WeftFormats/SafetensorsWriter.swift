@@ -90,14 +90,16 @@ package final class SafetensorsWriter {
     try file.commit()
   }
 
-  /// Writes whole tensors: wide element types first, then by name, as the reference implementation orders them.
+  /// Writes whole tensors, ordered as the reference implementation orders them: by element type, then by name.
   package static func write(
     _ tensors: [String: Tensor], metadata: [String: String] = [:], to path: String
   ) throws(FormatError) {
+    // Wider types first, so that every tensor is aligned; among equals, the order of the reference's list of types.
+    let types: [DType] = [.i64, .f32, .i32, .bf16, .f16, .u8]
+    func rank(_ tensor: Tensor) -> Int { types.firstIndex(of: tensor.dtype) ?? types.count }
     let ordered = tensors.sorted { left, right in
-      left.value.dtype.blockBytes != right.value.dtype.blockBytes
-        ? left.value.dtype.blockBytes > right.value.dtype.blockBytes
-        : left.key.utf8.lexicographicallyPrecedes(right.key.utf8)
+      let ranks = (rank(left.value), rank(right.value))
+      return ranks.0 == ranks.1 ? left.key.utf8.lexicographicallyPrecedes(right.key.utf8) : ranks.0 < ranks.1
     }
     let writer = try SafetensorsWriter(
       path: path, tensors: ordered.map { ($0.key, $0.value.dtype, $0.value.shape) }, metadata: metadata)

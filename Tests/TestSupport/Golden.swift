@@ -22,15 +22,17 @@ package struct Golden {
   package func floats(_ name: String) throws -> [Float] { referenceFloats(try tensor(name)) }
 
   /// The elements of an integer tensor, row-major.
-  package func integers(_ name: String) throws -> [Int] {
-    let tensor = try tensor(name)
-    return (0..<tensor.elementCount).map { index in
-      switch tensor.dtype {
-      case .i64: Int(tensor.base.loadUnaligned(fromByteOffset: index * 8, as: Int64.self))
-      case .i32: Int(tensor.base.loadUnaligned(fromByteOffset: index * 4, as: Int32.self))
-      case .u8: Int(tensor.base.loadUnaligned(fromByteOffset: index, as: UInt8.self))
-      case .f32, .f16, .bf16, .q8_0, .q4_0: preconditionFailure("\(name) holds \(tensor.dtype.name), not integers")
-      }
+  package func integers(_ name: String) throws -> [Int] { TestSupport.integers(try tensor(name)) }
+}
+
+/// The elements of an integer tensor, row-major.
+package func integers(_ tensor: Tensor) -> [Int] {
+  (0..<tensor.elementCount).map { index in
+    switch tensor.dtype {
+    case .i64: Int(tensor.base.loadUnaligned(fromByteOffset: index * 8, as: Int64.self))
+    case .i32: Int(tensor.base.loadUnaligned(fromByteOffset: index * 4, as: Int32.self))
+    case .u8: Int(tensor.base.loadUnaligned(fromByteOffset: index, as: UInt8.self))
+    case .f32, .f16, .bf16, .q8_0, .q4_0: preconditionFailure("\(tensor.dtype.name) does not hold integers")
     }
   }
 }

@@ -8,7 +8,7 @@ let modules: [(name: String, imports: [String])] = [
   ("WeftFormats", ["WeftTensors", "CCJSON"]),
   ("WeftTokenizers", ["WeftTensors", "WeftFormats", "CPCRE2", "CUTF8Proc"]),
   ("WeftDeltas", ["WeftTensors"]),
-  ("WeftAdapters", ["WeftTensors", "WeftFormats", "WeftDeltas"]),
+  ("WeftAdapters", ["WeftTensors", "WeftFormats", "WeftDeltas", "CPCRE2"]),
   ("WeftRouting", ["WeftTensors", "WeftFormats"]),
   ("WeftTransformer", ["WeftTensors", "WeftFormats", "WeftDeltas"]),
   (

@@ -159,6 +159,41 @@ MIXTURES = [
 ]
 
 
+# LoraConfig arguments on gqa-tied, for which peft says what it adapts, with which rank and scale.
+TARGETS = [
+    dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"]),
+    dict(r=3, lora_alpha=2.5, target_modules=["self_attn.o_proj", "model.layers.1.mlp.up_proj"], layers_to_transform=[0]),
+    dict(r=2, lora_alpha=1, target_modules=r"model\.layers\.(?!1\.)\d+\.mlp\.(?:up|gate)_proj"),
+    dict(r=2, lora_alpha=1, target_modules=r".*layers\.[12]\..*(q_proj|down_proj)"),
+    dict(r=2, lora_alpha=1, target_modules="all-linear"),
+    dict(r=2, lora_alpha=1, target_modules=["k_proj"], layers_to_transform=2),
+    dict(r=2, lora_alpha=1, target_modules=["k_proj", "up_proj"], layers_to_transform=[1, 2], layers_pattern="layers"),
+    dict(r=2, lora_alpha=1, target_modules=["k_proj"], layers_to_transform=[0, 9], layers_pattern=["h", "lay.*"]),
+    dict(
+        r=2,
+        lora_alpha=1,
+        target_modules=["q_proj", "k_proj"],
+        exclude_modules=["layers.0.self_attn.q_proj", "1.self_attn.k_proj"],
+    ),
+    dict(r=2, lora_alpha=1, target_modules=["gate_proj", "up_proj"], exclude_modules=r".*\.2\.mlp\.gate_proj|.*\.0\..*"),
+    dict(
+        r=4,
+        lora_alpha=8,
+        target_modules=["q_proj", "k_proj", "v_proj", "up_proj"],
+        rank_pattern={"^model.layers.1.self_attn.q_proj": 2, "q_proj|k_proj": 3, "proj": 7, r"layers\.(0|2)\..*": 5},
+        alpha_pattern={r"layers\.(0|2)\.self_attn\.[qk]_proj": 1, "mlp.up_proj": 0.75, "attn.v_proj": 9},
+    ),
+    dict(
+        r=4,
+        lora_alpha=8,
+        target_modules=["o_proj", "down_proj"],
+        use_rslora=True,
+        rank_pattern={"2.mlp.down_proj": 2},
+        alpha_pattern={"down_proj": 3},
+    ),
+]
+
+
 class Float64Torch:
     """torch, except that `float` and `float32` mean float64: for the modules that pin float32 in their source."""
 
@@ -414,6 +449,25 @@ def make_adapter(name, weights, folder):
     return logits, deltas
 
 
+def make_targets(path, weights):
+    """For each of TARGETS the config as saved, and module path -> [rank, scale] of what peft adapted."""
+    cases = []
+    for arguments in TARGETS:
+        config = peft.LoraConfig(task_type="CAUSAL_LM", **arguments)
+        with float64_source():
+            model = peft.get_peft_model(model_of("gqa-tied", weights["gqa-tied"]), config)
+        modules = {
+            key.removeprefix("base_model.model."): [module.r["default"], module.scaling["default"]]
+            for key, module in model.named_modules()
+            if hasattr(module, "get_delta_weight")
+        }
+        target = config.target_modules
+        stored = dict(arguments, peft_type="LORA", target_modules=target if isinstance(target, str) else sorted(target))
+        # Each value as its own JSON text: the order of pattern keys matters, and a reader may lose it.
+        cases.append({"config": {option: json.dumps(value) for option, value in stored.items()}, "modules": modules})
+    path.write_text("[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]\n")
+
+
 def sort_target_modules(path):
     """peft writes this set in an order that changes from run to run; nothing else of its file is touched."""
     fields = json.loads(path.read_text())
@@ -441,6 +495,7 @@ def make_adapters(root, weights):
     for mixture in MIXTURES:
         tokens, expected[mixture_text(mixture)] = mixture_logits(mixture, weights, deltas)
     save_expected(root / "adapters" / "mixtures.safetensors", {"tokens": tokens, **expected})
+    make_targets(root / "adapters" / "targets.json", weights)
 
 
 def mixture_logits(mixture, weights, deltas):
@@ -462,12 +517,13 @@ Made by `python tools/make_goldens.py` with {versions}; `--check` makes them aga
 {text}
 
 """
-MODELS_TEXT = """A folder holds one random Llama as a Hugging Face folder and/or `model.gguf` (all formats in a folder hold the same
-weights), and `logits.safetensors`: `tokens` [T] and `logits` [T, V], computed by transformers in float64 from the stored
-(dequantised) weights and rounded to F32."""
-ADAPTERS_TEXT = """A folder holds an adapter saved by peft and `expected.safetensors`: `tokens` [T], `logits` [T, V] of the adapted
-base, and `delta.<module>` [out, in] from peft's get_delta_weight, all computed in float64 and rounded to F32.
-`mixtures.safetensors` holds logits by mixture text: weighted deltas added to the base in float64."""
+MODELS_TEXT = """A folder holds one random Llama as a Hugging Face folder and/or `model.gguf` (all formats in a folder hold
+the same weights), and `logits.safetensors`: `tokens` [T] and `logits` [T, V], computed by transformers in float64 from
+the stored (dequantised) weights and rounded to F32."""
+ADAPTERS_TEXT = """A folder holds an adapter saved by peft and `expected.safetensors`: `tokens` [T], `logits` [T, V] of the
+adapted base, and `delta.<module>` [out, in] from peft's get_delta_weight, all computed in float64 and rounded to F32.
+`mixtures.safetensors` holds logits by mixture text: weighted deltas added to the base in float64. `targets.json` lists
+configs with the modules of gqa-tied that peft adapts for them, each with its rank and scale."""
 
 
 def make_readmes(root):

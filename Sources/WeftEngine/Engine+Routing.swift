@@ -2,6 +2,7 @@
 
 internal import WeftDeltas
 internal import WeftRouting
+internal import WeftTokenizers
 internal import WeftTransformer
 
 /// A router that is loaded.

@@ -93,7 +93,14 @@ public final class Engine {
 
   private static func openTokenizer(_ checkpoint: Checkpoint) throws(EngineError) -> (Tokenizer?, ChatTemplate?) {
     let tokenizer: Tokenizer?
-    do { tokenizer = try Tokenizer(checkpoint) } catch { throw EngineError(error) }
+    do {
+      if let gguf = checkpoint.gguf {
+        let isPresent = gguf.metadata["tokenizer.ggml.model"] != nil
+        tokenizer = isPresent ? try Tokenizer(metadata: gguf.metadata, location: checkpoint.path) : nil
+      } else {
+        tokenizer = nil
+      }
+    } catch { throw EngineError(error) }
     guard let source = tokenizer?.chatTemplate else { return (tokenizer, nil) }
     do { return (tokenizer, try ChatTemplate(source: source, location: "\(checkpoint.path): chat template")) } catch {
       throw EngineError(error)

@@ -22,6 +22,8 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
     case corruptFile
     /// Memory could not be had, or a reserved size is too small.
     case outOfMemory
+    /// A file could not be written.
+    case cannotWrite
     /// Not in this state: try again when running sequences have ended.
     case busy
   }
@@ -49,6 +51,7 @@ extension EngineError {
   init(_ error: FormatError) {
     switch error {
     case .storage(let error): self.init(error)
+    case .cannotWrite: self.init(.cannotWrite, error.description)
     case .malformed: self.init(.corruptFile, error.description)
     case .missing: self.init(.notFound, error.description)
     case .unsupported: self.init(.unsupported, error.description)

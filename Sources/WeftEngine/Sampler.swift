@@ -1,22 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
-
-/// A seeded stream of random numbers: SplitMix64 (Steele, Lea & Flood 2014).
-struct RandomSource: Sendable {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  /// Uniform in [0, 1), 53 bits.
-  mutating func uniform() -> Double {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return Double((z ^ (z >> 31)) >> 11) * 0x1p-53
-  }
-}
+internal import WeftTensors
 
 /// Chooses tokens from logits. Its memory is reserved once; sampling allocates nothing.
 ///
@@ -74,7 +59,7 @@ final class Sampler {
       kept += 1
       if options.topP < 1 && sum >= options.topP * total { break }
     }
-    var remaining = Float(random.uniform()) * sum
+    var remaining = random.unitFloat() * sum
     for index in 0..<kept {
       remaining -= weights[index]
       if remaining < 0 { return heap[vocabularySize - 1 - index].id }

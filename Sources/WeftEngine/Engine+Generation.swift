@@ -12,9 +12,6 @@ extension Engine {
   public func submit(_ request: GenerationRequest) throws(EngineError) -> SequenceID {
     var request = request
     request.sampling = try request.sampling.validated()
-    guard let tokenizer else {
-      throw EngineError(.unsupported, "\(model.path): expected a tokenizer, found none; only logits can be computed")
-    }
     guard request.maximumTokens >= 1 else {
       throw EngineError(.invalidArgument, "maximum tokens: expected 1 or more, found \(request.maximumTokens)")
     }
@@ -166,7 +163,7 @@ extension Engine {
       finish(sequence, .endToken, onEvent)
       return
     }
-    let (text, stopped) = sequence.stops.append(sequence.detokenizer.append(token))
+    let (text, stopped) = sequence.stops.append(sequence.detokenizer?.append(token) ?? "")
     sequence.result.text += text
     onEvent(.token(sequence.id, id: token, text: text))
     if stopped {
@@ -180,7 +177,7 @@ extension Engine {
 
   private func finish(_ sequence: TokenSequence, _ reason: FinishReason, _ onEvent: (GenerationEvent) -> Void) {
     if reason != .stopString {
-      let (rest, _) = sequence.stops.append(sequence.detokenizer.finish())
+      let (rest, _) = sequence.stops.append(sequence.detokenizer?.finish() ?? "")
       let tail = rest + sequence.stops.finish()
       sequence.result.text += tail
       if !tail.isEmpty, let last = sequence.tokens.last { onEvent(.token(sequence.id, id: last, text: tail)) }

@@ -64,13 +64,13 @@ extension Engine {
   }
 
   func promptTokens(_ prompt: GenerationRequest.Prompt) throws(EngineError) -> [Int32] {
-    let tokenizer = try requireTokenizer()
     let tokens: [Int32]
     switch prompt {
     case .messages(let messages):
       // Templates write their own begin token.
-      tokens = tokenizer.encode(try render(messages), addSpecial: false, parseSpecial: true)
-    case .text(let text): tokens = tokenizer.encode(text, addSpecial: true, parseSpecial: false)
+      let text = try render(messages)
+      tokens = try requireTokenizer().encode(text, addSpecial: false, parseSpecial: true)
+    case .text(let text): tokens = try requireTokenizer().encode(text, addSpecial: true, parseSpecial: false)
     case .tokens(let ids):
       try check(ids)
       tokens = ids

@@ -95,8 +95,9 @@ public final class Engine {
     let tokenizer: Tokenizer?
     do {
       if let gguf = checkpoint.gguf {
-        let isPresent = gguf.metadata["tokenizer.ggml.model"] != nil
-        tokenizer = isPresent ? try Tokenizer(metadata: gguf.metadata, location: checkpoint.path) : nil
+        // llama.cpp writes "no_vocab" into files without one.
+        let kind = gguf.metadata["tokenizer.ggml.model"]?.string ?? "no_vocab"
+        tokenizer = kind == "no_vocab" ? nil : try Tokenizer(metadata: gguf.metadata, location: checkpoint.path)
       } else {
         tokenizer = nil
       }

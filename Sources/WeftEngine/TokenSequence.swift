@@ -33,7 +33,8 @@ final class TokenSequence {
   var isCancelled = false
   var isFinished = false
   var random: RandomSource
-  var detokenizer: StreamingDetokenizer
+  /// nil when the model has no tokenizer: then answers have no text.
+  var detokenizer: StreamingDetokenizer?
   var stops: StopMatcher
   var result: GenerationResult
   var begin: ContinuousClock.Instant?
@@ -41,7 +42,7 @@ final class TokenSequence {
 
   init(
     id: SequenceID, request: GenerationRequest, tokens: [Int32], routingTokens: [Int32], maximumCount: Int, seed: UInt64,
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer?
   ) {
     self.id = id
     self.request = request
@@ -51,7 +52,7 @@ final class TokenSequence {
     promptCount = tokens.count
     needsRouting = request.activation.isRouted
     random = RandomSource(seed: seed)
-    detokenizer = StreamingDetokenizer(tokenizer, skipSpecial: true, continuing: true)
+    detokenizer = tokenizer.map { StreamingDetokenizer($0, skipSpecial: true, continuing: true) }
     stops = StopMatcher(request.stopStrings)
     result = GenerationResult(promptTokenCount: tokens.count)
     self.tokens.reserveCapacity(maximumCount)

@@ -1,2 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-@main struct Main { static func main() {} }
+import ArgumentParser
+
+@main struct Weft: ParsableCommand {
+  static let configuration = CommandConfiguration(commandName: "weft", subcommands: [Bench.self])
+}

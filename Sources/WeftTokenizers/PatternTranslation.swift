@@ -12,7 +12,7 @@ struct PatternTranslation {
 
   private static let spaces =
     "\\t-\\r\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
-  private static let words = "\\p{L}\\p{M}\\p{Nd}\\p{Pc}"
+  private static let words = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
 
   static func translate(_ source: String, location: String) throws(TokenizerError) -> String {
     var translation = PatternTranslation(rest: source[...].unicodeScalars, location: location, source: source)

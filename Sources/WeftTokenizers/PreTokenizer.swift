@@ -29,8 +29,10 @@ enum SplitBehavior: String, Sendable, CaseIterable {
 enum PreTokenizer: Sendable {
   /// Cuts at the matches of a pattern; `isInverted`: at what does not match.
   case split(TextPattern, SplitBehavior, isInverted: Bool)
-  /// Spells every byte as the character that stands for it, with a space before words that have none if asked for.
-  case byteLevel(ByteAlphabet, addsPrefixSpace: Bool)
+  /// Puts a space before words that do not begin with one.
+  case prefixSpace
+  /// Spells every byte as the character that stands for it.
+  case byteLevel(ByteAlphabet)
   /// Spaces become `replacement`; a word gets one before it according to `prefix`, and is cut before each one if `splits`.
   case metaspace(replacement: [UInt8], prefix: PrefixScheme, splits: Bool)
 
@@ -45,11 +47,13 @@ enum PreTokenizer: Sendable {
     switch self {
     case .split(let pattern, let behavior, let isInverted):
       split(&list, pattern, behavior, isInverted: isInverted)
-    case .byteLevel(let alphabet, let addsPrefixSpace):
+    case .prefixSpace:
       rewrite(&list) { word, _, result in
-        if addsPrefixSpace, word[0] != 0x20 { alphabet.spell([0x20].span, into: &result) }
-        alphabet.spell(word, into: &result)
+        if word[0] != 0x20 { result.append(0x20) }
+        result.append(word)
       }
+    case .byteLevel(let alphabet):
+      rewrite(&list) { word, _, result in alphabet.spell(word, into: &result) }
     case .metaspace(let replacement, let prefix, let splits):
       rewrite(&list) { word, isFirst, result in
         let start = result.count

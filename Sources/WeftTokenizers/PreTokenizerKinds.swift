@@ -11,7 +11,8 @@ struct PreTokenizerKind: Sendable {
   /// Whether texts begin with the begin token when the file does not say.
   var addsBeginToken = false
 
-  private static let gpt2 = #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
+  /// GPT-2's words.
+  static let gpt2 = #"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"#
   private static let contractions = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
   private static let punctuationAndSpace = #" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"#
 
@@ -48,6 +49,6 @@ struct PreTokenizerKind: Sendable {
     for pattern in patterns {
       steps.append(.split(try TextPattern(pattern, location: location), .isolated, isInverted: false))
     }
-    return steps + [.byteLevel(ByteAlphabet(), addsPrefixSpace: false)]
+    return steps + [.byteLevel(ByteAlphabet())]
   }
 }

@@ -37,11 +37,14 @@ struct ChatTemplateTests {
   }
 
   /// The templates of current models over ten conversations, against jinja2 under transformers.
+  ///
+  /// Where Python fails because it has a generator, Weft has a list, and renders: one template, four conversations.
   @Test(.needsSharedData) func modelTemplates() throws {
     let golden = try TemplateJSON.load(TestPaths.goldens + "/templates/templates.json")
     let renderings = try #require(golden["renderings"]?.array)
     #expect(renderings.count == 380)
     var templates: [String: Jinja.Template] = [:]
+    var generators = 0
     for rendering in renderings {
       let name = try #require(rendering["template"]?.string)
       let conversation = try #require(rendering["case"]?.string)
@@ -51,10 +54,13 @@ struct ChatTemplateTests {
       }
       let template = try #require(templates[name])
       let variables = try TemplateJSON.variables(golden["variables"]?[conversation])
+      let hitsGenerator = rendering["fails"]?.string?.contains("generator") ?? false
+      generators += hitsGenerator ? 1 : 0
       do throws(TemplateError) {
         let output = try template.render(variables, secondsSinceEpoch: golden["secondsSinceEpoch"]?.int)
         #expect(
-          output.utf8.count == rendering["bytes"]?.int && TemplateJSON.hash(output) == rendering["fnv1a"]?.string,
+          hitsGenerator
+            || (output.utf8.count == rendering["bytes"]?.int && TemplateJSON.hash(output) == rendering["fnv1a"]?.string),
           "\(name), \(conversation): \(rendering["refuses"]?.string ?? rendering["fails"]?.string ?? "") \(output)")
       } catch {
         #expect(rendering["bytes"] == nil, "\(name), \(conversation): \(error)")
@@ -65,5 +71,6 @@ struct ChatTemplateTests {
         }
       }
     }
+    #expect(generators == 4)
   }
 }

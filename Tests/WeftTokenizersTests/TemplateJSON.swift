@@ -6,14 +6,14 @@ import Testing
 import WeftFormats
 import WeftTokenizers
 
-/// Test files of templates. cJSON ends strings at U+0000, which one unit case contains, so it travels as U+E000.
+/// Test files of templates. The JSON reader refuses U+0000, which one unit case contains, so it travels as U+E000.
 enum TemplateJSON {
   static func load(_ path: String) throws -> JSON {
     let text = try String(contentsOfFile: path, encoding: .utf8)
-    let pattern = try NSRegularExpression(pattern: #"(?<!\\)\\u0000"#)
+    let pattern = try NSRegularExpression(pattern: #"(?<!\\)((?:\\\\)*)\\u0000"#)
     let range = NSRange(text.startIndex..., in: text)
     return try JSON(
-      parsing: pattern.stringByReplacingMatches(in: text, range: range, withTemplate: "\\\\uE000"), location: path)
+      parsing: pattern.stringByReplacingMatches(in: text, range: range, withTemplate: #"$1\\uE000"#), location: path)
   }
 
   /// The members of an object as template variables; "[fn]" stands for a function.

@@ -13,7 +13,8 @@ extension Jinja.Evaluator {
   func bind(_ arguments: CallArguments, _ names: String..., of function: String) throws(TemplateError) -> [Value?] {
     guard arguments.positional.count <= names.count else {
       throw .value(
-        location: location, expected: "at most \(names.count) arguments of '\(function)'", found: "\(arguments.positional.count)")
+        location: location, expected: "at most \(names.count) arguments of '\(function)'",
+        found: "\(arguments.positional.count)")
     }
     var slots: [Value?] = arguments.positional.map { $0 }
     slots += Array(repeating: nil, count: names.count - slots.count)

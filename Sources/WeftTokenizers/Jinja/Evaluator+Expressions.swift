@@ -253,7 +253,9 @@ extension Jinja.Evaluator {
       try charge(text.utf8.count / 32)
       let scalars = Array(text.unicodeScalars)
       var result = String.UnicodeScalarView()
-      for index in try sliceIndices(count: scalars.count, start: start, stop: stop, step: step) { result.append(scalars[index]) }
+      for index in try sliceIndices(count: scalars.count, start: start, stop: stop, step: step) {
+        result.append(scalars[index])
+      }
       return try string(String(result))
     case .list(let elements), .tuple(let elements):
       let indices = try sliceIndices(count: elements.elements.count, start: start, stop: stop, step: step)

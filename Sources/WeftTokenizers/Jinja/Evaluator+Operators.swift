@@ -19,12 +19,14 @@ extension Jinja.Evaluator {
       return .tuple(Jinja.List(first.elements + second.elements))
     case (.add, _, _) where template.dialect == .huggingfaceJS && !left.isUndefined && !right.isUndefined:
       return try string(try text(of: left) + text(of: right))
-    case (.multiply, .string(let text), _) where right.integer != nil, (.multiply, _, .string(let text)) where left.integer != nil:
+    case (.multiply, .string(let text), _) where right.integer != nil,
+      (.multiply, _, .string(let text)) where left.integer != nil:
       let count = max(0, right.integer ?? left.integer ?? 0)
       let (bytes, overflow) = text.utf8.count.multipliedReportingOverflow(by: count)
       try reserve(bytes: overflow ? .max : bytes)
       return .string(String(repeating: text, count: count))
-    case (.multiply, .list(let elements), _) where right.integer != nil, (.multiply, _, .list(let elements)) where left.integer != nil:
+    case (.multiply, .list(let elements), _) where right.integer != nil,
+      (.multiply, _, .list(let elements)) where left.integer != nil:
       let count = max(0, right.integer ?? left.integer ?? 0)
       let (total, overflow) = elements.elements.count.multipliedReportingOverflow(by: count)
       try charge(overflow ? .max : total)

@@ -45,7 +45,8 @@ extension Jinja.Evaluator {
     case .none: out += "null"
     case .bool(let flag): out += flag ? "true" : "false"
     case .integer(let number): out += "\(number)"
-    case .float(let number): out += number.isNaN ? "NaN" : number.isInfinite ? (number < 0 ? "-Infinity" : "Infinity") : number.pythonText
+    case .float(let number):
+      out += number.isNaN ? "NaN" : number.isInfinite ? (number < 0 ? "-Infinity" : "Infinity") : number.pythonText
     case .string(let text): text.appendJSON(to: &out, escapesNonASCII: style.escapesNonASCII)
     case .list(let list), .tuple(let list):
       out += "["

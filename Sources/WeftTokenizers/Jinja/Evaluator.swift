@@ -92,8 +92,8 @@ extension Jinja {
 
     mutating func enter() throws(TemplateError) {
       depth += 1
-      guard depth <= template.limits.depth * 2 else {
-        throw .limit(location: location, expected: "at most \(template.limits.depth * 2) levels of nesting and calls")
+      guard depth <= template.limits.depth * 3 else {
+        throw .limit(location: location, expected: "at most \(template.limits.depth * 3) levels of nesting and calls")
       }
     }
 
@@ -117,7 +117,7 @@ extension Jinja {
     }
 
     mutating func list(_ elements: [Value]) throws(TemplateError) -> Value {
-      try charge(elements.count / 4 + 1)
+      try charge(elements.count)
       return try check(.list(List(elements)))
     }
 

@@ -188,10 +188,10 @@ extension Jinja.Evaluator {
     return items.map { $0.element }
   }
 
-  /// Two nones are in order for huggingface.js; Python refuses to compare them, but sorts a list of one.
+  /// Keys are lists in Python, so equal ones need no order of their own: two nones sort, a none and a number do not.
   private mutating func comesBefore(_ left: Value, _ right: Value) throws(TemplateError) -> Bool {
-    if template.dialect == .huggingfaceJS, case .none = left, case .none = right { return false }
-    return try precedes(left, right)
+    try charge(min(left.size, right.size))
+    return left.equals(right, dialect: .transformers) ? false : try precedes(left, right)
   }
 
   private mutating func sortedEntries(of input: Value, _ arguments: CallArguments) throws(TemplateError) -> Value {

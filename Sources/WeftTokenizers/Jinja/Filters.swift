@@ -21,7 +21,8 @@ extension Jinja.Evaluator {
     switch filter {
     case .capitalize, .center, .e, .escape, .indent, .lower, .replace, .title, .trim, .truncate, .upper, .wordcount:
       return try apply(textFilter: filter, to: try text(of: input), with: arguments)
-    case .batch, .slice, .dictsort, .first, .groupby, .items, .join, .last, .list, .map, .max, .min, .reject, .rejectattr, .reverse,
+    case .batch, .slice, .dictsort, .first, .groupby, .items, .join, .last, .list, .map, .max, .min, .reject, .rejectattr,
+      .reverse,
       .select, .selectattr, .sort, .sum, .unique:
       return try apply(sequenceFilter: filter, to: input, with: arguments)
     case .count, .length: return .integer(try length(of: input))
@@ -97,7 +98,9 @@ extension Jinja.Evaluator {
     var scale = 1.0
     for _ in 0..<precision { scale *= 10 }
     switch try optionalString(slots[1], "the method") ?? "common" {
-    case "common": return .float(Double(number.fixedText(decimals: precision)) ?? number)
+    case "common":
+      if let whole = value.integer { return .integer(whole) }
+      return .float(Double(number.fixedText(decimals: precision)) ?? number)
     case "ceil": return .float((number * scale).rounded(.up) / scale)
     case "floor": return .float((number * scale).rounded(.down) / scale)
     case let other: throw mismatch("the method 'common', 'ceil' or 'floor'", .string(other))

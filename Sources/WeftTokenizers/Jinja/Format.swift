@@ -37,7 +37,8 @@ extension Jinja.Evaluator {
         continue
       }
       guard let value = remaining.popFirst() else {
-        throw .value(location: location, expected: "a value for every conversion of the format", found: "\(values.count) values")
+        throw .value(
+          location: location, expected: "a value for every conversion of the format", found: "\(values.count) values")
       }
       out.append(contentsOf: try self.text(of: value, as: conversion, field).unicodeScalars)
     }

@@ -259,7 +259,8 @@ extension Jinja {
       } else if let value = Int(digits) {
         append(.integer(value))
       } else {
-        throw .syntax(location: "\(location):\(line)", expected: "a number of at most 63 bits", found: String(digits.prefix(40)))
+        throw .syntax(
+          location: "\(location):\(line)", expected: "a number of at most 63 bits", found: String(digits.prefix(40)))
       }
       advance(to: end)
     }

@@ -60,7 +60,8 @@ extension Jinja.Evaluator {
     let name = method.rawValue
     try charge(text.utf8.count / 8)
     switch method {
-    case .upper, .lower, .title, .capitalize, .swapcase, .isdigit, .isalpha, .isalnum, .isspace, .isupper, .islower, .splitlines:
+    case .upper, .lower, .title, .capitalize, .swapcase, .isdigit, .isalpha, .isalnum, .isspace, .isupper, .islower,
+      .splitlines:
       _ = try bind(arguments, of: name)
       return try plain(method, text)
     case .strip, .lstrip, .rstrip:
@@ -84,7 +85,8 @@ extension Jinja.Evaluator {
     case .removeprefix, .removesuffix:
       let affix = try string(try bind(arguments, "affix", of: name)[0], "the affix")
       guard method == .removeprefix ? text.begins(with: affix) : text.ends(with: affix) else { return .string(text) }
-      let bytes = method == .removeprefix ? Array(text.utf8.dropFirst(affix.utf8.count)) : Array(text.utf8.dropLast(affix.utf8.count))
+      let bytes =
+        method == .removeprefix ? Array(text.utf8.dropFirst(affix.utf8.count)) : Array(text.utf8.dropLast(affix.utf8.count))
       return try string(String(decoding: bytes, as: UTF8.self))
     case .replace:
       let slots = try bind(arguments, "old", "new", "count", of: name)
@@ -99,7 +101,9 @@ extension Jinja.Evaluator {
       if part.isEmpty { return .integer(method == .rfind ? text.unicodeScalars.count : 0) }
       // The last non-overlapping occurrence is not the last one of all when the text overlaps itself; look again past it.
       guard let place = method == .rfind ? try lastOccurrence(of: part, in: text) : places.first else {
-        guard method != .index else { throw .value(location: location, expected: "a text that occurs", found: "'\(part.prefix(40))'") }
+        guard method != .index else {
+          throw .value(location: location, expected: "a text that occurs", found: "'\(part.prefix(40))'")
+        }
         return .integer(-1)
       }
       return .integer(String(decoding: Array(text.utf8.prefix(place)), as: UTF8.self).unicodeScalars.count)
@@ -121,7 +125,8 @@ extension Jinja.Evaluator {
       return try string(out)
     case .zfill, .ljust, .rjust, .center:
       let slots = try bind(arguments, "width", "fillchar", of: name)
-      return try justified(text, method, width: try integer(slots[0], "the width", fallback: 0), fill: try optionalString(slots[1], "the fill"))
+      return try justified(
+        text, method, width: try integer(slots[0], "the width", fallback: 0), fill: try optionalString(slots[1], "the fill"))
     default: throw mismatch("a value with the method '\(name)'", .string(text))
     }
   }
@@ -140,7 +145,9 @@ extension Jinja.Evaluator {
         out += scalar.properties.isUppercase ? scalar.properties.lowercaseMapping : scalar.properties.uppercaseMapping
       }
       return try string(out)
-    case .isdigit: return .bool(!text.isEmpty && scalars.allSatisfy { $0.properties.numericType == .decimal || $0.properties.numericType == .digit })
+    case .isdigit:
+      return .bool(
+        !text.isEmpty && scalars.allSatisfy { $0.properties.numericType == .decimal || $0.properties.numericType == .digit })
     case .isalpha: return .bool(!text.isEmpty && scalars.allSatisfy { $0.isPythonLetter })
     case .isalnum: return .bool(!text.isEmpty && scalars.allSatisfy { $0.isPythonLetter || $0.properties.numericType != nil })
     case .isspace: return .bool(!text.isEmpty && scalars.allSatisfy { $0.isPythonSpace })

@@ -3,7 +3,8 @@
 extension Jinja {
   /// Jinja's tests, the words after `is`.
   enum Test: String, Sendable {
-    case defined, undefined, none, boolean, `true`, `false`, integer, float, number, string, mapping, sequence, iterable, callable
+    case defined, undefined, none, boolean, `true`, `false`, integer, float, number, string, mapping, sequence, iterable,
+      callable
     case odd, even, divisibleby, lower, upper, filter, test, escaped, sameas
     case `in`
     case eq, equalto, ne, lt, lessthan, le, gt, greaterthan, ge
@@ -65,14 +66,17 @@ extension Jinja.Evaluator {
       return true
     case (.iterable, .string), (.iterable, .list), (.iterable, .tuple), (.iterable, .dictionary), (.iterable, .undefined):
       return true
-    case (.callable, .function), (.callable, .method), (.callable, .macro), (.callable, .loop), (.callable, .undefined): return true
+    case (.callable, .function), (.callable, .method), (.callable, .macro), (.callable, .loop), (.callable, .undefined):
+      return true
     case (.odd, _), (.even, _):
       guard let number = value.integer else { throw mismatch("an integer", value) }
       return (number & 1 == 1) == (test == .odd)
     case (.lower, _), (.upper, _):
       guard case .string(let text) = value else { throw mismatch("a string", value) }
       let scalars = text.unicodeScalars
-      let (hasUpper, hasLower) = (scalars.contains { $0.properties.isUppercase }, scalars.contains { $0.properties.isLowercase })
+      let (hasUpper, hasLower) = (
+        scalars.contains { $0.properties.isUppercase }, scalars.contains { $0.properties.isLowercase }
+      )
       return test == .lower ? hasLower && !hasUpper : hasUpper && !hasLower
     case (.filter, .string(let name)): return Jinja.Filter(rawValue: name) != nil
     case (.test, .string(let name)): return Jinja.Test(rawValue: name) != nil

@@ -13,7 +13,8 @@ extension Jinja.Value {
       guard left.entries.count == right.entries.count else { return false }
       return left.entries.allSatisfy { entry in right[entry.key].map { $0.equals(entry.value, dialect: dialect) } ?? false }
     case (.function(let left), .function(let right)): return left == right
-    case (.namespace(let left), .namespace(let right)), (.macro(let left), .macro(let right)), (.loop(let left), .loop(let right)):
+    case (.namespace(let left), .namespace(let right)), (.macro(let left), .macro(let right)),
+      (.loop(let left), .loop(let right)):
       return left == right
     case (.bool(let left), .bool(let right)): return left == right
     case (.bool, _) where dialect == .huggingfaceJS, (_, .bool) where dialect == .huggingfaceJS: return false

@@ -99,8 +99,10 @@ public final class Engine {
         let kind = gguf.metadata["tokenizer.ggml.model"]?.string ?? "no_vocab"
         tokenizer = kind == "no_vocab" ? nil : try Tokenizer(metadata: gguf.metadata, location: checkpoint.path)
       } else {
-        tokenizer = nil
+        tokenizer = try Tokenizer(folder: checkpoint.path)
       }
+    } catch .missing(_, "tokenizer.json") {
+      tokenizer = nil
     } catch { throw EngineError(error) }
     guard let source = tokenizer?.chatTemplate else { return (tokenizer, nil) }
     do { return (tokenizer, try ChatTemplate(source: source, location: "\(checkpoint.path): chat template")) } catch {

@@ -57,6 +57,7 @@ package struct JSON: @unchecked Sendable {
   package init(file path: String) throws(FormatError) {
     let storage: Storage
     do { storage = try Storage(mapping: path) } catch { throw .storage(error) }
+    defer { withExtendedLifetime(storage) {} }
     try self.init(parsing: UnsafeRawBufferPointer(storage.bytes), location: path)
   }
 

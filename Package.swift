@@ -40,8 +40,8 @@ let package = Package(
     + [
       .executableTarget(
         name: "weft",
-        dependencies: [
-          "WeftEngine", "CEditline", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        dependencies: modules.map { .init(stringLiteral: $0.name) } + [
+          "CEditline", .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ]),
       .target(name: "TestSupport", dependencies: ["WeftTensors", "WeftFormats"], path: "Tests/TestSupport"),
     ]

@@ -70,7 +70,7 @@ extension Engine {
     return features(of: tokens, layer: layer)
   }
 
-  private func requireRouter() throws(EngineError) -> Router {
+  func requireRouter() throws(EngineError) -> Router {
     guard let router else {
       throw EngineError(.notFound, "router: none is loaded; train one with `weft router train`, or name the adapters")
     }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
-internal import WeftTensors
+package import WeftTensors
 
 /// Chooses tokens from logits. Its memory is reserved once; sampling allocates nothing.
 ///
 /// Candidates lie in a heap, most likely first: only as many are put in order as the filters let through. Equal logits go by id.
-final class Sampler {
+package final class Sampler {
   private struct Candidate {
     var logit: Float
     var id: Int32
@@ -19,7 +19,7 @@ final class Sampler {
   private let weights: UnsafeMutablePointer<Float>
   private let vocabularySize: Int
 
-  init(vocabularySize: Int) {
+  package init(vocabularySize: Int) {
     self.vocabularySize = vocabularySize
     heap = .allocate(capacity: vocabularySize)
     weights = .allocate(capacity: vocabularySize)
@@ -31,7 +31,7 @@ final class Sampler {
   }
 
   /// The next token. Changes `logits` of recent tokens when there is a repetition penalty.
-  func sample(
+  package func sample(
     _ logits: UnsafeMutableBufferPointer<Float>, recent: ArraySlice<Int32>, _ options: SamplingOptions,
     _ random: inout RandomSource
   ) -> Int32 {
@@ -67,8 +67,8 @@ final class Sampler {
     return heap[vocabularySize - kept].id
   }
 
-  /// The first of the largest logits.
-  static func mostLikely(_ logits: UnsafeMutableBufferPointer<Float>) -> Int32 {
+  /// The first of the largest logits, which are at least one.
+  package static func mostLikely(_ logits: UnsafeMutableBufferPointer<Float>) -> Int32 {
     var best = 0
     for id in 1..<logits.count where logits[id] > logits[best] { best = id }
     return Int32(best)

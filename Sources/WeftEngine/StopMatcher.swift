@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Finds stop strings in streamed text. Text that may be the beginning of a stop string is held back until that is decided.
-struct StopMatcher {
+package struct StopMatcher {
   private let stops: [[UInt8]]
   private var held: [UInt8] = []
 
   /// Empty stop strings never match.
-  init(_ strings: [String]) {
+  package init(_ strings: [String]) {
     stops = strings.filter { !$0.isEmpty }.map { Array($0.utf8) }
   }
 
   /// Adds text. Returns what may be shown, and whether a stop string was found behind it.
-  mutating func append(_ text: String) -> (text: String, stopped: Bool) {
+  package mutating func append(_ text: String) -> (text: String, stopped: Bool) {
     guard !stops.isEmpty else { return (text, false) }
     held += text.utf8
     // The earliest match wins.
@@ -33,7 +33,7 @@ struct StopMatcher {
   }
 
   /// The end of the text: what was held back.
-  mutating func finish() -> String {
+  package mutating func finish() -> String {
     defer { held = [] }
     return String(decoding: held, as: UTF8.self)
   }

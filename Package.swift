@@ -48,7 +48,8 @@ let package = Package(
     + modules.map {
       .testTarget(
         name: "\($0.name)Tests",
-        dependencies: [.init(stringLiteral: $0.name), "TestSupport"] + $0.imports.filter { $0.hasPrefix("Weft") }.map { .init(stringLiteral: $0) })
+        dependencies: [.init(stringLiteral: $0.name), "TestSupport"]
+          + $0.imports.filter { $0.hasPrefix("Weft") }.map { .init(stringLiteral: $0) })
     },
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11

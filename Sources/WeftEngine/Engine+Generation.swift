@@ -81,7 +81,9 @@ extension Engine {
   }
 
   /// Runs one request to its end, together with whatever else is in flight. `onText` gets the answer piece by piece.
-  public func generate(_ request: GenerationRequest, onText: (String) -> Void = { _ in }) throws(EngineError) -> GenerationResult {
+  public func generate(_ request: GenerationRequest, onText: (String) -> Void = { _ in }) throws(EngineError)
+    -> GenerationResult
+  {
     let id = try submit(request)
     var result: GenerationResult?
     while result == nil {

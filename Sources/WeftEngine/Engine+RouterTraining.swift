@@ -120,7 +120,8 @@ extension Engine {
     for example in examples.examples {
       guard let label = names.firstIndex(of: example.adapter) else {
         throw EngineError(
-          .invalidArgument, "adapter \(example.adapter): expected one of \(names.joined(separator: ", ")), as the router chooses from")
+          .invalidArgument,
+          "adapter \(example.adapter): expected one of \(names.joined(separator: ", ")), as the router chooses from")
       }
       result.append((try features(of: example.prompt, layer: layer), label))
       onProgress(.features(done: result.count, total: examples.examples.count))

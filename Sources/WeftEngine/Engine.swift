@@ -81,7 +81,9 @@ public final class Engine {
         weights: weights, cache: cache, kernels: kernels, pool: pool, maximumRows: options.maximumStepRows,
         maximumLogitRows: min(options.maximumStepRows, max(options.maximumSequences, 8)),
         maximumDeltaWidth: options.maximumActiveRank)
-    } catch let error as StorageError { throw EngineError(error) } catch let error as ModelError { throw EngineError(error) } catch {
+    } catch let error as StorageError { throw EngineError(error) } catch let error as ModelError {
+      throw EngineError(error)
+    } catch {
       throw EngineError(.outOfMemory, "\(error)")
     }
     batch = Batch(maximumRows: options.maximumStepRows, maximumSegments: options.maximumSequences)

@@ -30,7 +30,8 @@ struct GenerationTests {
 
   @Test func aRequestAloneAndAmongOthersGivesTheSameTokens() throws {
     let requests = [
-      request(), request([3, 4], .mixture([.init("plain")])), request([7], .mixture([.init("all", weight: -0.5), .init("plain")])),
+      request(), request([3, 4], .mixture([.init("plain")])),
+      request([7], .mixture([.init("all", weight: -0.5), .init("plain")])),
       request([9, 9, 9, 9, 9, 9, 9], .mixture([.init("all")]), count: 30),
       request([60, 61], .base, sampling: SamplingOptions(temperature: 1, seed: 5)),
     ]
@@ -50,8 +51,10 @@ struct GenerationTests {
   @Test func sameSeedSameTokens() throws {
     let engine = try engine()
     func tokens(_ seed: UInt64) throws -> [Int32] {
-      try engine.generate(request(count: 40, sampling: SamplingOptions(temperature: 1.5, topK: 0, topP: 1, minP: 0, seed: seed)))
-        .tokens
+      try engine.generate(
+        request(count: 40, sampling: SamplingOptions(temperature: 1.5, topK: 0, topP: 1, minP: 0, seed: seed))
+      )
+      .tokens
     }
     #expect(try tokens(1) == tokens(1))
     #expect(try tokens(1) != tokens(2))

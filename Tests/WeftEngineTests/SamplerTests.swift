@@ -55,8 +55,14 @@ struct SamplerTests {
     #expect(kept { $0.minP = 0.4 } == [1, 3])
     #expect(kept { $0.minP = 0.6 } == [1])
     // Top-p is a share of what top-k leaves: 0.5 of 0.75 is two thirds.
-    #expect(kept { $0.topK = 2; $0.topP = 0.66 } == [1])
-    #expect(kept { $0.topK = 2; $0.topP = 0.67 } == [1, 3])
+    #expect(
+      kept {
+        $0.topK = 2; $0.topP = 0.66
+      } == [1])
+    #expect(
+      kept {
+        $0.topK = 2; $0.topP = 0.67
+      } == [1, 3])
   }
 
   @Test func repetitionPenaltyLowersRecentTokensOnce() {

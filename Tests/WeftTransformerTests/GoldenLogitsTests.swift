@@ -5,7 +5,6 @@ import Testing
 import WeftTensors
 import WeftTransformer
 
-
 /// Logits of transformers (float64) for random tiny models, made by tools/make_goldens.py.
 struct GoldenLogitsTests {
   /// Folder, file in it, and the bound: twice the error that was measured (largest difference over largest logit).

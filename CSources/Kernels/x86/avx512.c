@@ -65,7 +65,7 @@ INLINE void matmul_quantized(float *y, size_t y_stride, const uint8_t *w, const 
 #define STEP(rows)                                                              \
   for (; left >= (rows); left -= (rows), out += (rows) * y_stride, in += (rows) * x_stride) \
     matmul_quantized_rows(out, y_stride, w + t * tile_bytes, in, x_stride, cols, accumulate, rows, format);
-      STEP(12) STEP(8) STEP(4) STEP(2) STEP(1)
+      STEP(8) STEP(4) STEP(2) STEP(1)
 #undef STEP
     }
 }

@@ -5,6 +5,6 @@ set -eu
 cd "$(dirname "$0")/.."
 
 python3 tools/check_layout.py
-python3 -m unittest -q tools/test_check_layout.py
+python3 -m unittest discover -q tools
 swift format lint --strict --recursive Sources Tests Package.swift
 swift test -c release

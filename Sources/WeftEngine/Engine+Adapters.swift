@@ -7,6 +7,7 @@ internal import WeftTransformer
 
 /// An adapter that is loaded.
 public struct AdapterSummary: Sendable {
+  /// The name that requests use.
   public let name: String
   /// The family, as in `LoRA`.
   public let family: String

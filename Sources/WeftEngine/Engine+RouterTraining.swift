@@ -7,9 +7,11 @@ internal import WeftTransformer
 public struct RouterTrainingOptions: Sendable {
   /// The decoder layer whose output the router reads, 1 to the number of layers; nil takes the middle one.
   public var layer: Int?
+  /// Units of the hidden layer.
   public var hiddenSize: Int
   /// Epochs at most; training stops early when held-out examples no longer improve.
   public var epochs: Int
+  /// Adam's step size.
   public var learningRate: Float
   /// The share of every class that is held out.
   public var validationShare: Double
@@ -18,6 +20,7 @@ public struct RouterTrainingOptions: Sendable {
   /// Same seed, same data, same base: the same file.
   public var seed: UInt64
 
+  /// The defaults suit some hundred prompts per choice.
   public init(
     layer: Int? = nil, hiddenSize: Int = 64, epochs: Int = 200, learningRate: Float = 1e-3, validationShare: Double = 0.2,
     topP: Float = 0.9, seed: UInt64 = 0
@@ -34,6 +37,7 @@ public struct RouterTrainingOptions: Sendable {
 
 /// How often each choice was taken for which.
 public struct RouterConfusion: Sendable {
+  /// The choices, in the order of `counts`.
   public let names: [String]
   /// `counts[actual][chosen]`
   public let counts: [[Int]]
@@ -43,6 +47,7 @@ public struct RouterConfusion: Sendable {
     counts = table.counts
   }
 
+  /// Examples counted.
   public var total: Int { counts.reduce(0) { $0 + $1.reduce(0, +) } }
   /// The share of examples whose most probable choice was the right one; 0 without examples.
   public var accuracy: Double {
@@ -62,10 +67,13 @@ public enum RouterTrainingProgress: Sendable {
 public struct RouterTrainingReport: Sendable {
   /// The router on the examples that were held out.
   public let confusion: RouterConfusion
+  /// Examples that were learned from.
   public let trainingCount: Int
+  /// Examples that were held out.
   public let validationCount: Int
   /// Epochs that ran, and the one whose weights were kept.
   public let epochCount: Int
+  /// The epoch whose weights were kept.
   public let bestEpoch: Int
 }
 

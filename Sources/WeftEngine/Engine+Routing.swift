@@ -11,8 +11,11 @@ public struct RouterSummary: Sendable {
   public let adapters: [String]
   /// The decoder layer whose output it reads.
   public let featureLayer: Int
+  /// Length of the features: the hidden size of the base.
   public let featureSize: Int
+  /// Width of the residual stream.
   public let hiddenSize: Int
+  /// Choices are kept until their probabilities reach this.
   public let topP: Float
 }
 

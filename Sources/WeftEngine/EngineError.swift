@@ -28,15 +28,18 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
     case busy
   }
 
+  /// What the caller can do about it.
   public let status: Status
   /// Place, what was expected, what was found.
   public let message: String
 
+  /// An error of this status with this message.
   public init(_ status: Status, _ message: String) {
     self.status = status
     self.message = message
   }
 
+  /// The message.
   public var description: String { message }
 }
 

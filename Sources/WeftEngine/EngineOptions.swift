@@ -21,6 +21,7 @@ public struct EngineOptions: Sendable {
   /// rank 16 are 48).
   public var maximumActiveRank: Int
 
+  /// A value with these properties.
   public init(
     threads: Int? = nil, contextLength: Int? = nil, maximumSequences: Int = 8, maximumStepRows: Int = 512,
     kvType: KVType = .f16, maximumActiveRank: Int = 1024

@@ -3,6 +3,7 @@
 /// Names a sequence of one engine.
 public struct SequenceID: Sendable, Hashable, CustomStringConvertible {
   let number: UInt64
+  /// As text.
   public var description: String { "\(number)" }
 }
 
@@ -32,14 +33,19 @@ public enum FinishReason: String, Sendable {
 public struct GenerationResult: Sendable {
   /// A mixture, and the number of answer tokens before it became active.
   public struct ActivatedMixture: Sendable {
+    /// Answer tokens before it became active.
     public var tokenCount: Int
+    /// Names and weights; empty for the base alone.
     public var adapters: [WeightedAdapter]
   }
 
+  /// The answer, without special tokens.
   public var text = ""
   /// Sampled tokens, the end token included.
   public var tokens: [Int32] = []
+  /// Why it ended.
   public var finishReason = FinishReason.length
+  /// Tokens of the prompt.
   public var promptTokenCount = 0
   /// Which adapters answered, in order.
   public var mixtures: [ActivatedMixture] = []

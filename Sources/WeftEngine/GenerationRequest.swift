@@ -4,8 +4,10 @@
 public struct Message: Sendable, Hashable {
   /// `system`, `user`, `assistant`, or what else the model's template knows.
   public var role: String
+  /// What is said.
   public var content: String
 
+  /// A value with these properties.
   public init(role: String, content: String) {
     self.role = role
     self.content = content
@@ -21,9 +23,12 @@ public struct Message: Sendable, Hashable {
 
 /// An adapter with its weight in a mixture.
 public struct WeightedAdapter: Sendable, Hashable, CustomStringConvertible {
+  /// The name that requests use.
   public var name: String
+  /// Its factor in the sum of deltas.
   public var weight: Float
 
+  /// A value with these properties.
   public init(_ name: String, weight: Float = 1) {
     self.name = name
     self.weight = weight
@@ -58,8 +63,11 @@ public struct GenerationRequest: Sendable {
     case tokens([Int32])
   }
 
+  /// What the model continues.
   public var prompt: Prompt
+  /// Which adapters are active.
   public var activation: Activation
+  /// How tokens are chosen.
   public var sampling: SamplingOptions
   /// The longest answer in tokens; the context length limits it further.
   public var maximumTokens: Int
@@ -70,6 +78,7 @@ public struct GenerationRequest: Sendable {
   /// True to go on behind the model's end tokens (for measurements).
   public var ignoresEndTokens: Bool
 
+  /// A value with these properties.
   public init(
     _ prompt: Prompt, activation: Activation = .base, sampling: SamplingOptions = .init(), maximumTokens: Int = 256,
     stopStrings: [String] = [], stopTokens: [Int32] = [], ignoresEndTokens: Bool = false

@@ -5,21 +5,33 @@ internal import WeftTransformer
 
 /// What an engine runs, in numbers.
 public struct ModelSummary: Sendable {
+  /// Where it was opened.
   public let path: String
+  /// The name that requests use.
   public let name: String
+  /// As the file names it.
   public let architecture: String
+  /// Decoder layers.
   public let layerCount: Int
+  /// Width of the residual stream.
   public let hiddenSize: Int
+  /// Width of the feed-forward layer.
   public let intermediateSize: Int
+  /// Query heads.
   public let headCount: Int
+  /// Key-value heads.
   public let keyValueHeadCount: Int
+  /// Width of a head.
   public let headDimension: Int
+  /// Rows of the embedding.
   public let vocabularySize: Int
   /// Tokens of a sequence at most, in this engine.
   public let contextLength: Int
   /// Tokens that the model was made for.
   public let trainedContextLength: Int
+  /// Whether the output head is a matrix of its own.
   public let hasOutputHead: Bool
+  /// Whether conversations can be rendered.
   public let hasChatTemplate: Bool
   /// Formats of the weight matrices with how many there are of each, as in `Q8_0`.
   public let formats: [(name: String, count: Int)]
@@ -33,6 +45,7 @@ public struct ModelSummary: Sendable {
   public let workspaceBytes: Int
   /// The instruction-set tier of the kernels: `scalar`, `avx2` or `avx512`.
   public let isa: String
+  /// Threads of a step.
   public let threads: Int
   /// Names the base for routers and packs.
   public let fingerprint: String

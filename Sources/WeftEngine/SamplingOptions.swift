@@ -17,6 +17,7 @@ public struct SamplingOptions: Sendable, Hashable {
   /// Same seed, same request, same text; nil draws one.
   public var seed: UInt64?
 
+  /// Defaults that read well in conversations.
   public init(
     temperature: Float = 0.8, topK: Int = 40, topP: Float = 0.95, minP: Float = 0.05, repetitionPenalty: Float = 1,
     repetitionWindow: Int = 64, seed: UInt64? = nil

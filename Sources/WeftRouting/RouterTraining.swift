@@ -15,7 +15,7 @@ package enum RouterTraining {
     package var epochs = 200
     package var batch = 32
     package var learningRate: Float = 1e-3
-    package var weightDecay: Float = 1e-2
+    package var weightDecay: Float = 0.1
     package var seed: UInt64 = 0
     /// The share of every class's examples that is held out; at least one example of each.
     package var validationShare = 0.2

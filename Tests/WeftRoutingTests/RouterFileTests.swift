@@ -57,4 +57,25 @@ struct RouterFileTests {
     #expect(present == Set(Self.expectations.map(\.name)))
     #expect(present.count > 40)
   }
+
+  /// Whatever a byte of the file is, the reader succeeds or throws, and a router that was read can be used.
+  @Test func everyByteMayBeWrong() throws {
+    let folder = try TemporaryFolder()
+    let bytes = try readBytes(TestPaths.goldens + "/routing/router.safetensors")
+    var generator = SeededGenerator(seed: 9)
+    var refused = 0
+    for position in bytes.indices {
+      var changed = bytes
+      changed[position] ^= UInt8.random(in: 1...255, using: &generator)
+      let path = try folder.write(changed, to: "router")
+      do throws(RouterError) {
+        let router = try Router(file: path)
+        _ = router.mixture(features: Array(repeating: 1, count: router.featureSize))
+      } catch {
+        #expect(error.description.contains(path))
+        refused += 1
+      }
+    }
+    #expect(refused > 500 && refused < bytes.count)
+  }
 }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+/// "▁" (U+2581), SentencePiece's space, in UTF-8.
+let spaceMark: [UInt8] = [0xE2, 0x96, 0x81]
+
 /// Byte-pair encoding: a word starts as its characters, and the best pair of neighbours merges until none can.
 ///
 /// Two kinds differ in what "best" means. *Ranked* (GPT-2 and the `BPE` model of tokenizer.json, Sennrich et al. 2016): a list
@@ -24,6 +27,25 @@ struct BytePairEncoding: Sendable {
   let fusesUnknown: Bool
   /// A word that is a piece is that piece, whatever the merges would make of it.
   let ignoresMerges: Bool
+
+  /// No piece holds "▁" behind another character: merges never cross such a place, and a word may be cut there beforehand.
+  /// Whole texts arrive as one word in SentencePiece's way; cutting keeps their queues short.
+  let cutsAtSpaces: Bool
+
+  init(
+    rule: Rule, pieces: PieceTable, byteTokens: [Int32], unknownToken: Int32?, fusesUnknown: Bool, ignoresMerges: Bool
+  ) {
+    self.rule = rule
+    self.pieces = pieces
+    self.byteTokens = byteTokens
+    self.unknownToken = unknownToken
+    self.fusesUnknown = fusesUnknown
+    self.ignoresMerges = ignoresMerges
+    // With the mark itself a piece, no run of unknown characters crosses the place either.
+    cutsAtSpaces =
+      !ignoresMerges && pieces.id(of: spaceMark.span) != nil
+      && (0..<Int32(pieces.count)).allSatisfy { Self.spaceBehindCharacter(in: pieces[$0].span, from: 0) == nil }
+  }
 
   /// One link of the list that a word becomes.
   struct Symbol {
@@ -50,11 +72,31 @@ struct BytePairEncoding: Sendable {
   func encode(_ word: Span<UInt8>, into ids: inout [Int32], workspace: inout Workspace) {
     var start = 0
     while start < word.count {
-      var end = min(word.count, start + Self.longestWord)
-      while end < word.count, word[end] & 0xC0 == 0x80 { end -= 1 }
+      var end = cutsAtSpaces ? Self.spaceBehindCharacter(in: word, from: start) ?? word.count : word.count
+      if end - start > Self.longestWord {
+        end = start + Self.longestWord
+        while word[end] & 0xC0 == 0x80 { end -= 1 }
+      }
       encodePart(word.extracting(start..<end), into: &ids, workspace: &workspace)
       start = end
     }
+  }
+
+  /// Where "▁" follows another character, at or behind `start`.
+  private static func spaceBehindCharacter(in text: Span<UInt8>, from start: Int) -> Int? {
+    var isBehindCharacter = false
+    var index = start
+    while index < text.count {
+      if text[index] == spaceMark[0], text.count - index >= 3, text[index + 1] == spaceMark[1], text[index + 2] == spaceMark[2]
+      {
+        if isBehindCharacter { return index }
+        index += 3
+      } else {
+        isBehindCharacter = true
+        index += 1
+      }
+    }
+    return nil
   }
 
   private func encodePart(_ word: Span<UInt8>, into ids: inout [Int32], workspace: inout Workspace) {

@@ -17,6 +17,15 @@ struct GGUFTokenizerReader {
     return string
   }
 
+  func chatTemplate() throws(TokenizerError) -> String? {
+    let key = "tokenizer.chat_template"
+    guard let value = metadata[key] else { return nil }
+    guard let template = value.string else {
+      throw .malformed(location: "\(location): \(key)", expected: "a string", found: value.kind)
+    }
+    return template
+  }
+
   func requiredString(_ name: String) throws(TokenizerError) -> String {
     guard let string = try string(name) else { throw .missing(location: location, name: key(name)) }
     return string
@@ -120,15 +129,23 @@ struct GGUFTokenizerReader {
   private func existing(_ id: Int32?, _ count: Int) -> Int32? { id.flatMap { Int($0) < count ? $0 : nil } }
 
   private func mismatch(_ name: String, _ expected: String, _ value: GGUFValue) -> TokenizerError {
-    let found =
-      switch value {
-      case .unsigned(let number): "the number \(number)"
-      case .signed(let number): "the number \(number)"
-      case .float(let number): "the number \(number)"
-      case .bool(let bool): "\(bool)"
-      case .string(let string): "\"\(string.prefix(60))\""
-      case .integers, .floats, .bools, .strings: "an array of another kind"
-      }
-    return .malformed(location: place(name), expected: expected, found: found)
+    .malformed(location: place(name), expected: expected, found: value.kind)
+  }
+}
+
+extension GGUFValue {
+  /// What kind of value this is, for error messages.
+  fileprivate var kind: String {
+    switch self {
+    case .unsigned(let number): "the number \(number)"
+    case .signed(let number): "the number \(number)"
+    case .float(let number): "the number \(number)"
+    case .bool(let bool): "\(bool)"
+    case .string(let string): "\"\(string.prefix(60))\""
+    case .integers: "an array of integers"
+    case .floats: "an array of floats"
+    case .bools: "an array of bools"
+    case .strings: "an array of strings"
+    }
   }
 }

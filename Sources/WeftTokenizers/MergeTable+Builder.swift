@@ -17,25 +17,31 @@ extension MergeTable {
 
     /// Appends "left right", split at the only space: pieces of byte-level vocabularies hold none.
     mutating func append(line: String) throws(TokenizerError) {
-      let parts = Array(line.utf8).split(separator: 0x20, omittingEmptySubsequences: false)
-      guard parts.count == 2 else {
+      var bytes = Array(line.utf8)
+      guard let space = bytes.firstIndex(of: 0x20), bytes.lastIndex(of: 0x20) == space else {
         throw .malformed(
           location: "\(location)[\(rank)]", expected: "two pieces with a space between them", found: "\"\(line)\"")
       }
-      try append(left: Array(parts[0]), right: Array(parts[1]))
-    }
-
-    mutating func append(left: [UInt8], right: [UInt8]) throws(TokenizerError) {
-      let merged = try id(left + right)
-      table.insert(left: try id(left), right: try id(right), rank: rank, merged: merged)
+      let left = try id(bytes.span.extracting(0..<space))
+      let right = try id(bytes.span.extracting(space + 1..<bytes.count))
+      bytes.remove(at: space)
+      table.insert(left: left, right: right, rank: rank, merged: try id(bytes.span))
       rank += 1
     }
 
-    private func id(_ piece: [UInt8]) throws(TokenizerError) -> Int32 {
-      guard let id = pieces.id(of: piece.span) else {
+    mutating func append(left: [UInt8], right: [UInt8]) throws(TokenizerError) {
+      let merged = try id((left + right).span)
+      table.insert(left: try id(left.span), right: try id(right.span), rank: rank, merged: merged)
+      rank += 1
+    }
+
+    private func id(_ piece: Span<UInt8>) throws(TokenizerError) -> Int32 {
+      guard let id = pieces.id(of: piece) else {
+        var spelling: [UInt8] = []
+        spelling.append(piece)
         throw .malformed(
           location: "\(location)[\(rank)]", expected: "pieces of the vocabulary",
-          found: "\"\(String(decoding: piece, as: UTF8.self))\"")
+          found: "\"\(String(decoding: spelling, as: UTF8.self))\"")
       }
       return id
     }

@@ -11,6 +11,7 @@ struct PieceTable: Sendable {
   /// Open addressing, at most half full: the upper half of a hash, and an id below it.
   private var slots: [UInt64] = []
   private var occupied = 0
+  private var longest = 0
 
   private static let empty = UInt64.max
 
@@ -31,6 +32,7 @@ struct PieceTable: Sendable {
     let start = bytes.count
     for index in piece.indices { bytes.append(piece[index]) }
     starts.append(bytes.count)
+    longest = max(longest, piece.count)
     guard findable, !piece.isEmpty else { return nil }
     if (occupied + 1) * 2 > slots.count { grow() }
     let hash = Self.hash(piece)
@@ -50,7 +52,7 @@ struct PieceTable: Sendable {
 
   /// The id of a piece, or nil. Constant time in the size of the table.
   func id(of piece: Span<UInt8>) -> Int32? {
-    guard !piece.isEmpty else { return nil }
+    guard !piece.isEmpty, piece.count <= longest else { return nil }
     let hash = Self.hash(piece)
     var slot = Int(truncatingIfNeeded: hash) & (slots.count - 1)
     while slots[slot] != Self.empty {

@@ -58,7 +58,12 @@ final class TextPattern: @unchecked Sendable {
       var lastEnd = -1
       while position <= range.count {
         // The text is a Swift string's: valid, and checking it again at every match would be quadratic.
-        let result = pcre2_match_8(code, subject, range.count, position, UInt32(PCRE2_NO_UTF_CHECK), matchData, nil)
+        var result = pcre2_match_8(code, subject, range.count, position, UInt32(PCRE2_NO_UTF_CHECK), matchData, nil)
+        if result == PCRE2_ERROR_JIT_STACKLIMIT {
+          // Compiled code has a small stack for backtracking; the interpreter takes it from the heap.
+          let options = UInt32(PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT)
+          result = pcre2_match_8(code, subject, range.count, position, options, matchData, nil)
+        }
         guard result >= 0, let bounds = pcre2_get_ovector_pointer_8(matchData) else { return }
         let match = bounds[0]..<max(bounds[0], bounds[1])
         if match.isEmpty, match.lowerBound == lastEnd {

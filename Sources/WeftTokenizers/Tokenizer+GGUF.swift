@@ -29,16 +29,15 @@ extension Tokenizer {
     guard vocabulary.unknownToken != nil || !byteTokens.contains(-1) else {
       throw .missing(location: reader.place("tokens"), name: "an unknown token, or a token for every byte")
     }
-    let space: [UInt8] = [0xE2, 0x96, 0x81]
     let addsSpace = try reader.bool("add_space_prefix") ?? true
     let model = BytePairEncoding(
       rule: .scored(priorities: priorities), pieces: vocabulary.pieces, byteTokens: byteTokens,
       unknownToken: vocabulary.unknownToken, fusesUnknown: true, ignoresMerges: false)
     var pipeline = EncodingPipeline(model: model)
     pipeline.addedTokens = AddedTokens(of: vocabulary)
-    pipeline.normalizers = (addsSpace ? [.prepend(space)] : []) + [.replace([0x20], with: space)]
+    pipeline.normalizers = (addsSpace ? [.prepend(spaceMark)] : []) + [.replace([0x20], with: spaceMark)]
     let texts = TokenTexts(
-      vocabulary, steps: [.replace(space, with: [0x20]), .byteFallback],
+      vocabulary, steps: [.replace(spaceMark, with: [0x20]), .byteFallback],
       strip: addsSpace ? TokenTexts.Strip(content: [0x20], left: 1, right: 0) : nil,
       verbatim: { ![.normal, .byte, .unused].contains(vocabulary.kinds[Int($0)]) })
     try self.init(reader, vocabulary, pipeline, texts, addsBeginToken: true)
@@ -74,7 +73,7 @@ extension Tokenizer {
       vocabulary: vocabulary, pipeline: pipeline, texts: texts,
       prefix: addsBegin ? [vocabulary.beginToken].compactMap { $0 } : [],
       suffix: addsEnd ? [vocabulary.endToken].compactMap { $0 } : [],
-      chatTemplate: reader.metadata["tokenizer.chat_template"]?.string)
+      chatTemplate: try reader.chatTemplate())
   }
 }
 

@@ -9,21 +9,13 @@ import WeftTokenizers
   /// Vocabularies whose GGUF file is there.
   @Test(arguments: ["llama-spm", "phi-3", "gpt-2", "falcon", "starcoder"])
   func ggufFile(name: String) throws {
-    try check(try PublishedTokenizers.gguf("tokenizers/ggml-vocab/ggml-vocab-\(name).gguf"), name)
+    try check(try PublishedTokenizers.vocabulary(name), name)
   }
 
   /// Vocabularies that are there as the model's makers published them.
-  @Test func llama3() throws {
-    let tokenizer = try PublishedTokenizers.byteLevel(
-      vocabulary: "tokenizers/llama3.2/encoder.json", merges: "tokenizers/llama3.2/vocab.bpe", pre: "llama-bpe")
-    try check(tokenizer, "llama-bpe")
-  }
-
-  @Test func qwen2() throws {
-    let tokenizer = try PublishedTokenizers.byteLevel(
-      vocabulary: "tokenizers/qwen2/vocab.json", merges: "tokenizers/qwen2/merges.txt",
-      added: "tokenizers/qwen2/added_tokens.json", pre: "qwen2")
-    try check(tokenizer, "qwen2")
+  @Test func makersFiles() throws {
+    try check(try PublishedTokenizers.llama3(), "llama-bpe")
+    try check(try PublishedTokenizers.qwen2(), "qwen2")
   }
 
   private func check(_ tokenizer: Tokenizer, _ name: String) throws {

@@ -78,10 +78,9 @@ extension Engine {
     fused = .base
   }
 
-  private func requireIdle(_ what: String) throws(EngineError) {
-    let count = waiting.count + running.count
-    guard count == 0 else {
-      throw EngineError(.busy, "\(what): expected no sequence in flight, found \(count); nobody's weights change under it")
+  func requireIdle(_ what: String) throws(EngineError) {
+    guard sequenceCount == 0 else {
+      throw EngineError(.busy, "\(what): expected no sequence in flight, found \(sequenceCount)")
     }
   }
 

@@ -61,47 +61,63 @@ extension Engine {
   /// One pass over the base's weights: one token for every running sequence, and prompts as far as rows are left.
   /// Calls `onEvent` in the order in which things happened. Returns false when there was nothing to do.
   @discardableResult
-  public func step(_ onEvent: (GenerationEvent) -> Void) throws(EngineError) -> Bool {
+  public func step(_ onEvent: (GenerationEvent) -> Void) -> Bool {
     endCancelled(onEvent)
     admit()
     guard !running.isEmpty else { return false }
-    for sequence in running {
-      if sequence.begin == nil { sequence.begin = .now }
-      try routeIfNeeded(sequence)
-      if let adapters = sequence.pendingActivation {
-        sequence.pendingActivation = nil
-        sequence.result.mixtures.append(.init(tokenCount: sequence.answerCount, adapters: adapters))
-        onEvent(.activated(sequence.id, adapters, tokenCount: sequence.answerCount))
-      }
-    }
+    for sequence in running { activatePending(sequence, onEvent) }
     schedule()
     transformer.forward(batch)
     sampleAll(onEvent)
     return true
   }
 
-  /// Runs one request to its end, together with whatever else is in flight. `onText` gets the answer piece by piece.
+  /// Runs one request to its end; `onText` gets the answer piece by piece. For an engine with nothing else in flight: several
+  /// sequences at once need `submit` and `step`, whose events say to which one they belong.
   public func generate(_ request: GenerationRequest, onText: (String) -> Void = { _ in }) throws(EngineError)
     -> GenerationResult
   {
+    try requireIdle("generate")
     let id = try submit(request)
-    var result: GenerationResult?
-    while result == nil {
-      try step { event in
+    var result = GenerationResult()
+    var isFinished = false
+    while !isFinished {
+      step { event in
         switch event {
         case .token(id, _, let text): onText(text)
-        case .finished(id, let finished): result = finished
+        case .finished(id, let finished):
+          result = finished
+          isFinished = true
         default: break
         }
       }
     }
-    return result ?? GenerationResult()
+    if let error = result.error { throw error }
+    return result
   }
 
   // MARK: - The parts of a step
 
   private func endCancelled(_ onEvent: (GenerationEvent) -> Void) {
+    guard waiting.contains(where: \.isCancelled) || running.contains(where: \.isCancelled) else { return }
     for sequence in waiting + running where sequence.isCancelled { finish(sequence, .cancelled, onEvent) }
+    waiting.removeAll { $0.isFinished }
+    running.removeAll { $0.isFinished }
+  }
+
+  /// Lets the router choose where it is due, and tells which adapters are active from here on. A sequence for which that fails
+  /// ends; the others go on.
+  private func activatePending(_ sequence: TokenSequence, _ onEvent: (GenerationEvent) -> Void) {
+    if sequence.begin == nil { sequence.begin = .now }
+    do { try routeIfNeeded(sequence) } catch {
+      sequence.result.error = error
+      finish(sequence, .failed, onEvent)
+      return
+    }
+    guard let adapters = sequence.pendingActivation else { return }
+    sequence.pendingActivation = nil
+    sequence.result.mixtures.append(.init(tokenCount: sequence.answerCount, adapters: adapters))
+    onEvent(.activated(sequence.id, adapters, tokenCount: sequence.answerCount))
   }
 
   /// Moves waiting sequences to running ones, in order, while all blocks that they can need are free.
@@ -118,8 +134,8 @@ extension Engine {
   /// Fills the batch: first one row for each sequence that decodes, then prompts with the rows that are left.
   private func schedule() {
     batch.removeAll()
-    for sequence in running where sequence.isDecoding { append(sequence, limit: 1) }
-    for sequence in running where !sequence.isDecoding {
+    for sequence in running where sequence.isDecoding && !sequence.isFinished { append(sequence, limit: 1) }
+    for sequence in running where !sequence.isDecoding && !sequence.isFinished {
       let left = batch.maximumRows - batch.rowCount
       if left > 0 { append(sequence, limit: left) }
     }
@@ -191,9 +207,7 @@ extension Engine {
     blocks.release(sequence.blocks)
     sequence.blocks = []
     sequence.isFinished = true
-    waiting.removeAll { $0 === sequence }
     onEvent(.finished(sequence.id, sequence.result))
-    if reason == .cancelled { running.removeAll { $0 === sequence } }
   }
 }
 

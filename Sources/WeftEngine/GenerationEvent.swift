@@ -27,6 +27,8 @@ public enum FinishReason: String, Sendable {
   case length
   /// `Engine.cancel`.
   case cancelled
+  /// The router's choice could not be activated: see `GenerationResult.error`.
+  case failed
 }
 
 /// A whole answer.
@@ -45,6 +47,8 @@ public struct GenerationResult: Sendable {
   public var tokens: [Int32] = []
   /// Why it ended.
   public var finishReason = FinishReason.length
+  /// What went wrong, when `finishReason` is `failed`.
+  public var error: EngineError?
   /// Tokens of the prompt.
   public var promptTokenCount = 0
   /// Which adapters answered, in order.

@@ -42,7 +42,7 @@ struct GenerationTests {
       let busy = try engine(sequences: 3, rows: 4, threads: threads)
       let ids = try requests.map { try busy.submit($0) }
       var results: [SequenceID: [Int32]] = [:]
-      while try busy.step({ if case .finished(let id, let result) = $0 { results[id] = result.tokens } }) {}
+      while busy.step({ if case .finished(let id, let result) = $0 { results[id] = result.tokens } }) {}
       #expect(ids.map { results[$0] } == alone)
       #expect(busy.sequenceCount == 0)
     }
@@ -83,7 +83,7 @@ struct GenerationTests {
     let second = try engine.submit(request(count: 3))
     var finished: [SequenceID: GenerationResult] = [:]
     var tokens = 0
-    while try engine.step({ event in
+    while engine.step({ event in
       switch event {
       case .token(first, _, _): tokens += 1
       case .finished(let id, let result): finished[id] = result
@@ -102,7 +102,7 @@ struct GenerationTests {
     let id = try engine.submit(request(count: 10))
     var swapped: [Int32] = []
     var mixtures: [[WeightedAdapter]] = []
-    while try engine.step({ event in
+    while engine.step({ event in
       switch event {
       case .token(id, let token, _): swapped.append(token)
       case .activated(id, let adapters, _): mixtures.append(adapters)
@@ -120,7 +120,7 @@ struct GenerationTests {
     let expected = try engine.generate(request([5, 6], .mixture([.init("plain")]), count: 20)).tokens
     let id = try engine.submit(request([5, 6], .mixture([.init("plain")]), count: 20))
     var tokens: [Int32] = []
-    while try engine.step({ if case .token(id, let token, _) = $0 { tokens.append(token) } }) {
+    while engine.step({ if case .token(id, let token, _) = $0 { tokens.append(token) } }) {
       if tokens.count == 3 { try engine.unloadAdapter("plain") }
       if tokens.count == 6 { try engine.loadAdapter("plain", from: Self.adapter("all")) }
     }

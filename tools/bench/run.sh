@@ -7,7 +7,10 @@ cd "$(dirname "$0")/../.."
 
 python=${WEFT_PYTHON:-.venv/bin/python}
 if [ -z "${WEFT_PYTHON:-}" ]; then
-  [ -x "$python" ] || python3 -m venv .venv
+  if [ ! -x "$python" ] && ! python3 -m venv .venv; then
+    echo "bench: expected Python with venv; install python3 and python3-venv, or set WEFT_PYTHON" >&2
+    exit 1
+  fi
   "$python" -c 'import gguf, numpy, safetensors' 2>/dev/null || "$python" -m pip install -q gguf numpy safetensors
   if [[ "$*" == *llama-cpp* ]] && ! "$python" -c 'import llama_cpp' 2>/dev/null; then
     echo "building llama.cpp for this machine (some minutes)"

@@ -2,10 +2,10 @@
 
 internal import WeftAdapters
 internal import WeftDeltas
-internal import WeftFormats
-internal import WeftRouting
+package import WeftFormats
+package import WeftRouting
 internal import WeftTensors
-internal import WeftTokenizers
+package import WeftTokenizers
 internal import WeftTransformer
 
 /// What went wrong: what the caller can do about it, and a sentence with place, expectation and finding.
@@ -44,6 +44,7 @@ public struct EngineError: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 extension EngineError {
+  // Some are open to the package: the command line reads files of its own, and its exit codes come from here.
   init(_ error: StorageError) {
     switch error {
     case .cannotOpen: self.init(.notFound, error.description)
@@ -51,7 +52,7 @@ extension EngineError {
     }
   }
 
-  init(_ error: FormatError) {
+  package init(_ error: FormatError) {
     switch error {
     case .storage(let error): self.init(error)
     case .cannotWrite: self.init(.cannotWrite, error.description)
@@ -71,7 +72,7 @@ extension EngineError {
     }
   }
 
-  init(_ error: TokenizerError) {
+  package init(_ error: TokenizerError) {
     switch error {
     case .format(let error): self.init(error)
     case .malformed: self.init(.corruptFile, error.description)
@@ -92,7 +93,7 @@ extension EngineError {
     }
   }
 
-  init(_ error: RouterError) {
+  package init(_ error: RouterError) {
     switch error {
     case .file(let error): self.init(error)
     case .unusable: self.init(.invalidArgument, error.description)

@@ -34,7 +34,7 @@ public struct SamplingOptions: Sendable, Hashable {
   /// Always the most likely token.
   public static let greedy = SamplingOptions(temperature: 0, topK: 0, topP: 1, minP: 0)
 
-  func validated() throws(EngineError) -> SamplingOptions {
+  package func validated() throws(EngineError) -> SamplingOptions {
     func check(_ holds: Bool, _ name: String, _ expected: String, _ found: String) throws(EngineError) {
       if !holds { throw EngineError(.invalidArgument, "\(name): expected \(expected), found \(found)") }
     }

@@ -78,7 +78,7 @@ struct Evaluate: ParsableCommand {
     }
     var right = 0
     while engine.sequenceCount > 0 {
-      try engine.step { event in
+      engine.step { event in
         guard case .finished(let id, let result) = event else { return }
         if result.text.trimmingBlanks == expected[id]?.trimmingBlanks { right += 1 }
       }

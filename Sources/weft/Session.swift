@@ -28,13 +28,14 @@ struct Session {
     var result: GenerationResult?
     while true {
       if Interrupt.take() { engine.cancel(id) }
-      try engine.step { event in
+      engine.step { event in
         switch event {
         case .token(_, _, let text): onText(text)
         case .finished(_, let finished): result = finished
         case .activated: break
         }
       }
+      if let error = result?.error { throw error }
       if let result { return result }
     }
   }
@@ -47,7 +48,7 @@ struct Session {
     switch result.finishReason {
     case .length: parts.append("cut at the longest answer")
     case .cancelled: parts.append("stopped")
-    case .endToken, .stopString: break
+    case .endToken, .stopString, .failed: break
     }
     return parts.joined(separator: " · ")
   }

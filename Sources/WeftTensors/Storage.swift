@@ -9,8 +9,11 @@ internal import Glibc
 package final class Storage: @unchecked Sendable {
   /// The bytes; valid for the lifetime of this object.
   package let bytes: UnsafeMutableRawBufferPointer
-  private let mappedCount: Int
-  private let isFile: Bool
+  private enum Origin { case file, pages, heap }
+  private let origin: Origin
+  /// Above this, memory comes in pages of its own: zeroed and given by the system when first written. Below, from the heap:
+  /// a process may have only so many mappings, and adapters are many small tensors.
+  private static let pagesFrom = 1 << 20
 
   /// The start of the bytes.
   package var base: UnsafeMutableRawPointer { bytes.baseAddress! }
@@ -31,28 +34,35 @@ package final class Storage: @unchecked Sendable {
       throw .cannotOpen(path: path, reason: String(cString: strerror(errno)))
     }
     bytes = UnsafeMutableRawBufferPointer(start: address, count: count)
-    mappedCount = count
-    isFile = true
+    origin = .file
   }
 
-  /// Reserves `byteCount` zeroed bytes, aligned to 64 bytes. The system gives pages when they are first written, huge ones
-  /// where it can.
+  /// Reserves `byteCount` zeroed bytes, aligned to 64 bytes.
   package init(byteCount: Int) throws(StorageError) {
     guard byteCount >= 0 else { throw .outOfMemory(bytes: byteCount) }
-    let size = max(byteCount, 1)
-    let address = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-    guard let address, address != MAP_FAILED else { throw .outOfMemory(bytes: byteCount) }
-    if size >= 4 << 20 { madvise(address, size, MADV_HUGEPAGE) }
+    var address: UnsafeMutableRawPointer?
+    if byteCount >= Storage.pagesFrom {
+      address = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+      if address == MAP_FAILED { address = nil }
+      if let address { madvise(address, byteCount, MADV_HUGEPAGE) }
+    } else if posix_memalign(&address, 64, max(byteCount, 1)) == 0, let address {
+      memset(address, 0, byteCount)
+    }
+    guard let address else { throw .outOfMemory(bytes: byteCount) }
     bytes = UnsafeMutableRawBufferPointer(start: address, count: byteCount)
-    mappedCount = size
-    isFile = false
+    origin = byteCount >= Storage.pagesFrom ? .pages : .heap
   }
 
-  deinit { munmap(bytes.baseAddress, mappedCount) }
+  deinit {
+    switch origin {
+    case .file, .pages: munmap(bytes.baseAddress, bytes.count)
+    case .heap: free(bytes.baseAddress)
+    }
+  }
 
   /// Tells the system that the mapped pages will not be needed soon (after packing). No effect on owned memory.
   package func releasePages() {
-    if isFile { madvise(bytes.baseAddress, bytes.count, MADV_DONTNEED) }
+    if origin == .file { madvise(bytes.baseAddress, bytes.count, MADV_DONTNEED) }
   }
 }
 

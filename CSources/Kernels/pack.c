@@ -23,21 +23,24 @@ size_t weft_packed_bytes(int format, size_t rows, size_t cols) {
   return (rows + WEFT_TILE - 1) / WEFT_TILE * tile_bytes(format, cols);
 }
 
-static void pack_row_float(char *tile, const char *row, size_t lane, size_t cols, size_t size) {
+// `size` and `flip` are constants where this is called, so that the copies become plain moves.
+static inline __attribute__((always_inline)) void pack_row_float(char *tile, const char *row, size_t lane, size_t cols,
+                                                                 const size_t size) {
   for (size_t c = 0; c < cols; c++) memcpy(tile + (c * WEFT_TILE + lane) * size, row + c * size, size);
 }
 
-static void pack_row_q8_0(uint8_t *tile, const uint8_t *row, size_t lane, size_t blocks) {
-  for (size_t b = 0; b < blocks; b++, row += Q8_0_BYTES) {
-    for (size_t c = 0; c < WEFT_BLOCK; c++) tile[b * 512 + c / 4 * 64 + lane * 4 + c % 4] = row[2 + c] ^ 0x80;
-    memcpy(tile + blocks * 512 + (b * WEFT_TILE + lane) * 2, row, 2);
-  }
-}
-
-static void pack_row_q4_0(uint8_t *tile, const uint8_t *row, size_t lane, size_t blocks) {
-  for (size_t b = 0; b < blocks; b++, row += Q4_0_BYTES) {
-    for (size_t c = 0; c < 16; c++) tile[b * 256 + c / 4 * 64 + lane * 4 + c % 4] = row[2 + c];
-    memcpy(tile + blocks * 256 + (b * WEFT_TILE + lane) * 2, row, 2);
+// Quants go in groups of four columns: one 32-bit word per row and group.
+static inline __attribute__((always_inline)) void pack_row_quantized(uint8_t *tile, const uint8_t *row, size_t lane, size_t blocks,
+                                                                     const size_t quants, const uint32_t flip) {
+  const size_t tile_block = quants * WEFT_TILE;
+  for (size_t b = 0; b < blocks; b++, row += 2 + quants) {
+    for (size_t group = 0; group < quants / 4; group++) {
+      uint32_t word;
+      memcpy(&word, row + 2 + group * 4, 4);
+      word ^= flip;
+      memcpy(tile + b * tile_block + group * 64 + lane * 4, &word, 4);
+    }
+    memcpy(tile + blocks * tile_block + (b * WEFT_TILE + lane) * 2, row, 2);
   }
 }
 
@@ -51,9 +54,14 @@ void weft_pack(void *packed, int format, const void *w, size_t row_bytes, size_t
       size_t r = t * WEFT_TILE + lane;
       const char *row = (const char *)w + (row_map ? (size_t)row_map[r] : r) * row_bytes;
       switch (format) {
-        case WEFT_Q8_0: pack_row_q8_0((uint8_t *)tile, (const uint8_t *)row, lane, cols / WEFT_BLOCK); break;
-        case WEFT_Q4_0: pack_row_q4_0((uint8_t *)tile, (const uint8_t *)row, lane, cols / WEFT_BLOCK); break;
-        default: pack_row_float(tile, row, lane, cols, element_bytes(format)); break;
+        case WEFT_Q8_0:
+          pack_row_quantized((uint8_t *)tile, (const uint8_t *)row, lane, cols / WEFT_BLOCK, Q8_0_BYTES - 2, 0x80808080u);
+          break;
+        case WEFT_Q4_0:
+          pack_row_quantized((uint8_t *)tile, (const uint8_t *)row, lane, cols / WEFT_BLOCK, Q4_0_BYTES - 2, 0);
+          break;
+        case WEFT_F32: pack_row_float(tile, row, lane, cols, 4); break;
+        default: pack_row_float(tile, row, lane, cols, 2); break;
       }
     }
   }

@@ -8,25 +8,21 @@ import WeftTokenizers
 
 /// Broken tokenizers: each raises the error that is written beside it, and nothing else happens.
 struct BrokenTokenizerTests {
-  /// Folders under `must-fail`, each with its `expected.txt`. `RECORD_SNAPSHOTS=1` writes those anew, to be read before they
-  /// are committed.
+  /// Folders under `must-fail`, each with the text that its error begins with in `expected.txt`.
   @Test func brokenFolders() throws {
     let root = TestPaths.goldens + "/tokenizers/must-fail"
     let names = try FileManager.default.contentsOfDirectory(atPath: root).sorted()
     #expect(names.count > 40)
     for name in names {
       let folder = "\(root)/\(name)"
-      let expected = try String(contentsOfFile: folder + "/expected.txt", encoding: .utf8)
+      let text = try String(contentsOfFile: folder + "/expected.txt", encoding: .utf8)
+      let expected = text.trimmingCharacters(in: .newlines)
       do throws(TokenizerError) {
         _ = try Tokenizer(folder: folder)
         Issue.record("\(name) opens")
       } catch {
-        let found = error.description.replacingOccurrences(of: root + "/", with: "") + "\n"
-        if ProcessInfo.processInfo.environment["RECORD_SNAPSHOTS"] == "1" {
-          try found.write(toFile: folder + "/expected.txt", atomically: true, encoding: .utf8)
-        } else {
-          #expect(found == expected, "\(name)")
-        }
+        let found = error.description.replacingOccurrences(of: root + "/", with: "")
+        #expect(found.hasPrefix(expected), "\(name): \(found)")
       }
     }
   }

@@ -4,7 +4,8 @@
 
     python tools/make_tokenizer_goldens.py SHARED        SHARED: the folder that holds data/tokenizers
 
-published.json    texts, and what the published tokenizers of the shared data make of them
+published.json    texts, and what the published tokenizers of the shared data make of them; for the GGUF vocabulary of
+                  stories260K, what a tokenizer with the merges that its scores mean makes of them
 components.json   tiny tokenizers, one for each kind of component and option, and what they make of texts. To keep it small,
                   `special` has [] where it is the same as `plain`, and `decoded` has 0 where the text itself comes back
 
@@ -23,11 +24,12 @@ import random
 import re
 import unicodedata
 
+import gguf
 import tokenizers
 from tokenizers import Tokenizer
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent / "Tests" / "Goldens" / "tokenizers"
-PUBLISHED = {"llama2": "llama2", "phi3-v": "phi3-v", "smollm": "smollm"}
+PUBLISHED = ["llama2", "phi3-v", "smollm"]
 
 PLAIN = [
     "", " ", "  ", "   ", "\t", "\n", "\n\n", "\n\n\n", "\t\n", " \n \n", "\r\n", "a\r\nb\r\n\r\nc", "\u00a0", "a\u00a0\u00a0b",
@@ -129,11 +131,34 @@ def encode(tokenizer, texts, special):
     return [tokenizer.encode(text, add_special_tokens=special).ids for text in texts]
 
 
+def from_scores(path):
+    """SentencePiece's BPE from a GGUF file: every pair of pieces that spells a piece merges, in the order of its score."""
+    fields = gguf.GGUFReader(path).fields
+    pieces, scores, types = (fields["tokenizer.ggml." + key].contents() for key in ("tokens", "scores", "token_type"))
+    vocab = {piece: i for i, piece in enumerate(pieces)}
+    merges = [
+        (-scores[i], vocab[piece[:cut]], vocab[piece[cut:]])
+        for piece, i in vocab.items() if types[i] == 1
+        for cut in range(1, len(piece)) if piece[:cut] in vocab and piece[cut:] in vocab
+    ]
+    return Tokenizer.from_str(json.dumps({
+        "version": "1.0", "truncation": None, "padding": None,
+        "added_tokens": [token(i, pieces[i], special=True) for i in range(3)],
+        "normalizer": sequence("normalizers", {"type": "Prepend", "prepend": MARK},
+                               {"type": "Replace", "pattern": {"String": " "}, "content": MARK}),
+        "pre_tokenizer": None, "post_processor": template(["<s>"], []),
+        "decoder": llama_decoder({"type": "Strip", "content": " ", "start": 1, "stop": 0}),
+        "model": {"type": "BPE", "vocab": vocab, "merges": [[pieces[left], pieces[right]] for _, left, right in sorted(merges)],
+                  "unk_token": "<unk>", "byte_fallback": True, "fuse_unk": True},
+    }))
+
+
 def published(shared):
     texts = PLAIN + SPECIAL + random_texts(120, 1)
     result = {"texts": texts, "tokenizers": {}}
-    for name, folder in PUBLISHED.items():
-        tokenizer = Tokenizer.from_file(str(shared / "data" / "tokenizers" / folder / "tokenizer.json"))
+    chosen = {name: Tokenizer.from_file(str(shared / "data" / "tokenizers" / name / "tokenizer.json")) for name in PUBLISHED}
+    chosen["stories260K"] = from_scores(shared / "data" / "models" / "stories260K" / "stories260K-F16.gguf")
+    for name, tokenizer in chosen.items():
         size = tokenizer.get_vocab_size()
         plain, special = encode(tokenizer, texts, False), encode(tokenizer, texts, True)
         rows = random_ids(40, size, 2)

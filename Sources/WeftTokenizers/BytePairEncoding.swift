@@ -87,8 +87,7 @@ struct BytePairEncoding: Sendable {
     var isBehindCharacter = false
     var index = start
     while index < text.count {
-      if text[index] == spaceMark[0], text.count - index >= 3, text[index + 1] == spaceMark[1], text[index + 2] == spaceMark[2]
-      {
+      if text[index] == 0xE2, text.count - index >= 3, text[index + 1] == 0x96, text[index + 2] == 0x81 {
         if isBehindCharacter { return index }
         index += 3
       } else {

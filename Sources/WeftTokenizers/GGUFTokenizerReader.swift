@@ -21,7 +21,7 @@ struct GGUFTokenizerReader {
     let key = "tokenizer.chat_template"
     guard let value = metadata[key] else { return nil }
     guard let template = value.string else {
-      throw .malformed(location: "\(location): \(key)", expected: "a string", found: value.kind)
+      throw .malformed(location: "\(location): \(key)", expected: "a string", found: value.summary)
     }
     return template
   }
@@ -129,23 +129,6 @@ struct GGUFTokenizerReader {
   private func existing(_ id: Int32?, _ count: Int) -> Int32? { id.flatMap { Int($0) < count ? $0 : nil } }
 
   private func mismatch(_ name: String, _ expected: String, _ value: GGUFValue) -> TokenizerError {
-    .malformed(location: place(name), expected: expected, found: value.kind)
-  }
-}
-
-extension GGUFValue {
-  /// What kind of value this is, for error messages.
-  fileprivate var kind: String {
-    switch self {
-    case .unsigned(let number): "the number \(number)"
-    case .signed(let number): "the number \(number)"
-    case .float(let number): "the number \(number)"
-    case .bool(let bool): "\(bool)"
-    case .string(let string): "\"\(string.prefix(60))\""
-    case .integers: "an array of integers"
-    case .floats: "an array of floats"
-    case .bools: "an array of bools"
-    case .strings: "an array of strings"
-    }
+    .malformed(location: place(name), expected: expected, found: value.summary)
   }
 }

@@ -53,7 +53,7 @@ extension Tokenizer {
     var pipeline = EncodingPipeline(model: model)
     pipeline.addedTokens = AddedTokens(of: vocabulary)
     pipeline.preTokenizers = try kind.steps(location: reader.place("pre"))
-    if try reader.bool("add_space_prefix") == true { pipeline.normalizers = [.prepend([0x20])] }
+    if try reader.bool("add_space_prefix") == true { pipeline.preTokenizers.insert(.prefixSpace, at: 0) }
     let texts = TokenTexts(
       vocabulary, steps: [.byteLevel(ByteAlphabet())],
       verbatim: { ![.normal, .byte, .unused].contains(vocabulary.kinds[Int($0)]) })

@@ -5,11 +5,18 @@ import TestSupport
 import Testing
 import WeftTokenizers
 
-/// tokenizer.json files as published, against the `tokenizers` package.
+/// Tokenizers as published, against the `tokenizers` package.
 @Suite(.needsSharedData) struct PublishedTokenizerTests {
   @Test(arguments: ["llama2", "phi3-v", "smollm"])
-  func agreesWithReference(name: String) throws {
-    let tokenizer = try Tokenizer(folder: TestPaths.sharedData("tokenizers/\(name)"))
+  func folder(name: String) throws {
+    try agreesWithReference(name, try Tokenizer(folder: TestPaths.sharedData("tokenizers/\(name)")))
+  }
+
+  @Test func ggufFile() throws {
+    try agreesWithReference("stories260K", try PublishedTokenizers.gguf("models/stories260K/stories260K-F16.gguf"))
+  }
+
+  private func agreesWithReference(_ name: String, _ tokenizer: Tokenizer) throws {
     let golden = try TokenizerGolden.file("published.json")
     let texts = try #require(golden["texts"] as? [String])
     let rows = try #require((golden["tokenizers"] as? TokenizerGolden.Object)?[name] as? TokenizerGolden.Object)

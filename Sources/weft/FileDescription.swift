@@ -91,18 +91,21 @@ struct FileDescription {
   // MARK: Parts
 
   private static func beginsWithGGUF(_ path: String) throws -> Bool {
-    do { return try Storage(mapping: path).bytes.starts(with: "GGUF".utf8) } catch { throw EngineError(.notFound, error.description) }
+    let storage: Storage
+    do throws(StorageError) { storage = try Storage(mapping: path) } catch { throw EngineError(.notFound, error.description) }
+    return withExtendedLifetime(storage) { storage.bytes.starts(with: "GGUF".utf8) }
   }
 
   private static func facts(of json: JSON?) -> [(name: String, value: String)] {
     (json?.members ?? []).map { ($0.key, oneLine(text(of: $0.value))) }
   }
 
-  /// Lists of plain values in full, what is deeper by its kind.
   private static func text(of json: JSON) -> String {
+    if json.isNull { return "null" }
     if let text = json.string { return text }
+    if let members = json.members { return "{\(members.map { "\($0.key): \(text(of: $0.value))" }.joined(separator: ", "))}" }
     guard let elements = json.array else { return json.kind }
-    return elements.map { $0.string ?? $0.kind }.joined(separator: ", ")
+    return elements.map { text(of: $0) }.joined(separator: ", ")
   }
 
   private static func oneLine(_ text: String) -> String {

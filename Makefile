@@ -48,5 +48,6 @@ lint:
 	python3 tools/check_layout.py
 
 sanitize: setup
-	ASAN_OPTIONS=detect_leaks=0 $(SWIFT) test --sanitize=address --scratch-path .build/address \
-	  --filter 'WeftFormatsTests|MustFail|Broken|ErrorTests'
+	LSAN_OPTIONS=suppressions=tools/leaks.supp,print_suppressions=0 \
+	  $(SWIFT) test --sanitize=address --scratch-path .build/address \
+	  --filter 'WeftFormatsTests|WeftAdaptersTests|WeftRoutingTests|WeftEngineTests|WeftTransformerTests.*Error|Broken'

@@ -44,6 +44,7 @@ let package = Package(
           "CEditline", .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ]),
       .target(name: "TestSupport", dependencies: ["WeftTensors", "WeftFormats"], path: "Tests/TestSupport"),
+      .testTarget(name: "weftTests", dependencies: ["weft", "WeftTensors", "WeftFormats", "TestSupport"]),
     ]
     + modules.map {
       .testTarget(

@@ -30,7 +30,7 @@ class CheckLayout(unittest.TestCase):
         self.write("Package.swift", MANIFEST)
         self.write("Sources/WeftLow/Low.swift", SPDX + "internal import CLow\nimport Glibc\n")
         self.write("Sources/WeftHigh/High.swift", SPDX + "package import WeftLow\n// import Foundation\n")
-        self.write("Sources/weft/Main.swift", SPDX + "import ArgumentParser\nimport Foundation\nimport WeftEngine\n")
+        self.write("Sources/weft/Main.swift", SPDX + "import ArgumentParser\nimport Foundation\nimport WeftHigh\n")
         self.write("CSources/Low/low.c", SPDX)
         self.write("tools/run.py", "#!/usr/bin/env python3\n# SPDX-License-Identifier: Apache-2.0\n")
 
@@ -60,9 +60,9 @@ class CheckLayout(unittest.TestCase):
         self.write("Sources/WeftHigh/F.swift", SPDX + "import struct Foundation.Data\n")
         self.expect("F.swift:2", "may not import Foundation")
 
-    def test_a_core_module_in_the_command_line(self):
-        self.write("Sources/weft/Low.swift", SPDX + "import WeftLow\n")
-        self.expect("weft may not import WeftLow")
+    def test_a_c_target_in_the_command_line(self):
+        self.write("Sources/weft/Low.swift", SPDX + "import CLow\n")
+        self.expect("weft may not import CLow")
 
     def test_a_manifest_out_of_order(self):
         self.write("Package.swift", MANIFEST.replace('["CLow"]', '["CLow", "WeftHigh"]'))

@@ -37,6 +37,7 @@ extension [WeightedAdapter] {
   /// Who answers, for people: `roman 93 %, numbers 7 %`, or `base`.
   var readable: String {
     if isEmpty { return "base" }
-    return map { $0.weight == 1 ? $0.name : "\($0.name) \(Readable.decimal(Double($0.weight), digits: 2))" }.joined(separator: ", ")
+    return map { $0.weight == 1 ? $0.name : "\($0.name) \(Readable.decimal(Double($0.weight), digits: 2))" }.joined(
+      separator: ", ")
   }
 }

@@ -35,7 +35,8 @@ struct DemoModel {
     }
     throw EngineError(
       .notFound,
-      "demo model: expected Models/demo/base.gguf below the current folder or a folder of the program, found none; give --model PATH")
+      "demo model: expected Models/demo/base.gguf below the current folder or a folder of the program, found none; give --model PATH"
+    )
   }
 
   private func existing(_ path: String) -> String? { FileManager.default.fileExists(atPath: path) ? path : nil }

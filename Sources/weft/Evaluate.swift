@@ -11,15 +11,18 @@ struct Evaluate: ParsableCommand {
     commandName: "eval",
     abstract: "Compare base, experts, router and a mixture of all on questions with answers.",
     discussion: """
-      Every file holds questions of one expert, which has the name of the file: JSON lines {"prompt": "...", "answer": "..."}. An
+      Every file holds questions of one expert, which has the name of the file: JSON lines {"prompt": "...", "answer": "..."}. An \
       answer is right when it is exactly the one expected. Without files, the demo model's own questions are asked.
 
         weft eval
-        weft eval --model base.gguf --adapter a=adapters/a --adapter b=adapters/b --router router.safetensors a.jsonl b.jsonl
+        weft eval --model base.gguf --adapter a=adapters/a --adapter b=adapters/b --router router.safetensors --data eval
       """)
 
-  @Argument(help: ArgumentHelp("Questions, a file per expert.", valueName: "name.jsonl"))
-  var files: [String] = []
+  @Option(
+    name: .customLong("data"),
+    help: ArgumentHelp(
+      "Questions: a folder with a NAME.jsonl per expert, or such a file; repeatable (default: the demo's).", valueName: "path"))
+  var sources: [String] = []
 
   @OptionGroup(title: "Model")
   var model: ModelOptions
@@ -42,8 +45,8 @@ struct Evaluate: ParsableCommand {
   func run() throws {
     let session = try model.open(maximumSequences: batch, context: 1024)
     let engine = session.engine
-    let paths = try files.isEmpty ? session.demo.map { try Evaluate.files(in: $0.folder + "/eval") } ?? [] : files
-    guard !paths.isEmpty else { throw EngineError(.invalidArgument, "files: expected at least one, found none") }
+    let paths = try (sources.isEmpty ? session.demo.map { [$0.folder + "/eval"] } ?? [] : sources).flatMap(Evaluate.files)
+    guard !paths.isEmpty else { throw EngineError(.invalidArgument, "--data: expected questions, found none") }
     let names = engine.adapters.map(\.name)
     var table = EvaluationTable(hasRouter: engine.routerSummary != nil)
     let clock = ContinuousClock()
@@ -86,11 +89,15 @@ struct Evaluate: ParsableCommand {
     return right
   }
 
-  private static func files(in folder: String) throws -> [String] {
-    guard let names = try? FileManager.default.contentsOfDirectory(atPath: folder) else {
-      throw EngineError(.notFound, "\(folder): expected a folder with questions; name the files")
+  /// The file itself, or the JSON lines files of a folder in order.
+  private static func files(_ path: String) throws -> [String] {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+      throw EngineError(.notFound, "\(path): expected a file or folder with questions, found none")
     }
-    return names.filter { $0.hasSuffix(".jsonl") }.sorted().map { folder + "/" + $0 }
+    guard isFolder.boolValue else { return [path] }
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    return names.filter { $0.hasSuffix(".jsonl") }.sorted().map { path + "/" + $0 }
   }
 }
 

@@ -33,8 +33,11 @@ struct EvaluationTable {
     paths.map { URL(fileURLWithPath: $0).deletingPathExtension().lastPathComponent.count }.max() ?? 0
   }
 
+  /// Room for `100.0 %` and the heading.
+  private func width(of way: Way) -> Int { max(7, way.rawValue.count) + 2 }
+
   func heading(_ paths: [String]) -> String {
-    let cells = ways.map { Readable.padded($0.rawValue, $0.rawValue.count + 2, right: true) }.joined()
+    let cells = ways.map { Readable.padded($0.rawValue, width(of: $0), right: true) }.joined()
     return Terminal.styled(Readable.padded("", max(8, nameWidth(paths))) + "  questions" + cells, .dim)
   }
 
@@ -52,8 +55,9 @@ struct EvaluationTable {
   private func text(_ row: (name: String, count: Int, right: [Way: Int]), _ paths: [String]) -> String {
     let cells = ways.map { way in
       let share = row.right[way].map { Readable.percent(Double($0) / Double(max(row.count, 1)), digits: 1) } ?? "-"
-      return Readable.padded(share, way.rawValue.count + 2, right: true)
+      return Readable.padded(share, width(of: way), right: true)
     }
-    return Readable.padded(row.name, max(8, nameWidth(paths))) + Readable.padded("\(row.count)", 11, right: true) + cells.joined()
+    return Readable.padded(row.name, max(8, nameWidth(paths))) + Readable.padded("\(row.count)", 11, right: true)
+      + cells.joined()
   }
 }

@@ -11,7 +11,7 @@ struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Show what is in a model, an adapter or a router, with sizes.",
     discussion: """
-      PATH is a GGUF file, a Hugging Face folder, a PEFT folder, a router, or any safetensors file. Nothing is computed, so a
+      PATH is a GGUF file, a Hugging Face folder, a PEFT folder, a router, or any safetensors file. Nothing is computed, so a \
       file that Weft cannot run can be looked at as well.
 
         weft inspect Models/demo/base.gguf

@@ -16,7 +16,7 @@ import WeftEngine
         weft run --model model.gguf --adapter chef=adapters/chef:0.7 "A soup?"
         weft inspect Models/demo/base.gguf
 
-      Exit codes: 0 success, 64 wrong arguments, 65 a damaged file, 66 a missing file or name, 69 not supported,
+      Exit codes: 0 success, 64 wrong arguments, 65 a damaged file, 66 a missing file or name, 69 not supported, \
       71 not enough memory, 73 a file that cannot be written, 75 busy, 130 stopped by Ctrl-C.
       """,
     subcommands: [

@@ -9,7 +9,7 @@ struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Answer one prompt.",
     discussion: """
-      The prompt is the argument, or standard input when there is none. The answer goes to standard output as it is made; who
+      The prompt is the argument, or standard input when there is none. The answer goes to standard output as it is made; who \
       answered, and how fast, to standard error when that is a terminal.
 
         weft run "Write 1994 as a Roman numeral."

@@ -45,7 +45,8 @@ struct TensorListing {
       )
     }
     let widths = (
-      rows.map(\.0.count).max() ?? 0, rows.map(\.1.count).max() ?? 0, rows.map(\.2.count).max() ?? 0, rows.map(\.4.count).max() ?? 0
+      rows.map(\.0.count).max() ?? 0, rows.map(\.1.count).max() ?? 0, rows.map(\.2.count).max() ?? 0,
+      rows.map(\.4.count).max() ?? 0
     )
     return [Terminal.styled(heading, .bold)]
       + rows.map { row in

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import WeftEngine
 
 /// Output to people: colours, bars and progress where somebody sees them, plain text elsewhere.
 enum Terminal {
@@ -50,6 +51,17 @@ enum Terminal {
     write("\r\u{1B}[2K" + styled(String(message.prefix(width - 1)), .dim, on: .error), to: .error)
   }
 
+  /// Runs `body` while the terminal does not show what is typed: an answer is not the place for it. Typed lines are kept.
+  static func withoutEcho<Result>(_ body: () throws(EngineError) -> Result) throws(EngineError) -> Result {
+    var settings = termios()
+    guard tcgetattr(Stream.input.rawValue, &settings) == 0 else { return try body() }
+    var quiet = settings
+    quiet.c_lflag &= ~tcflag_t(ECHO)
+    tcsetattr(Stream.input.rawValue, TCSANOW, &quiet)
+    defer { tcsetattr(Stream.input.rawValue, TCSANOW, &settings) }
+    return try body()
+  }
+
   /// Columns of the terminal; 80 when it does not say.
   static var width: Int {
     var size = winsize()
@@ -71,7 +83,9 @@ enum Readable {
   static func scaled(_ count: Int) -> String {
     var value = Double(count)
     for suffix in ["", "k", "M", "G"] {
-      if value < 999.5 { return (suffix.isEmpty ? "\(count)" : decimal(value, digits: value < 10 ? 2 : value < 100 ? 1 : 0)) + suffix }
+      if value < 999.5 {
+        return (suffix.isEmpty ? "\(count)" : decimal(value, digits: value < 10 ? 2 : value < 100 ? 1 : 0)) + suffix
+      }
       value /= 1000
     }
     return decimal(value, digits: 2) + "T"

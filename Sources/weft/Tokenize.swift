@@ -11,7 +11,7 @@ struct Tokenize: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Show the tokens of a text.",
     discussion: """
-      Prints every id with its piece, or with --ids all ids on one line. A GGUF file that holds only a vocabulary is enough.
+      Prints every id with its piece, or with --ids all ids on one line. A GGUF file that holds only a vocabulary is enough. \
       Spellings of special tokens are read as those tokens.
 
         weft tokenize --model vocab.gguf "Hello world"

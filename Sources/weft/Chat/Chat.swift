@@ -8,7 +8,7 @@ struct Chat: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Talk with a model.",
     discussion: """
-      Without --model, the demo model answers, and its router chooses among its experts. /help lists what can be changed while
+      Without --model, the demo model answers, and its router chooses among its experts. /help lists what can be changed while \
       talking; Ctrl-C stops an answer, Ctrl-D or /bye ends the conversation.
 
         weft chat
@@ -49,7 +49,9 @@ struct Chat: ParsableCommand {
 extension String {
   /// Without blanks and newlines around it.
   var trimmingBlanks: String {
-    guard let first = firstIndex(where: { !$0.isWhitespace }), let last = lastIndex(where: { !$0.isWhitespace }) else { return "" }
+    guard let first = firstIndex(where: { !$0.isWhitespace }), let last = lastIndex(where: { !$0.isWhitespace }) else {
+      return ""
+    }
     return String(self[first...last])
   }
 }

@@ -37,7 +37,8 @@ struct Conversation {
     print(
       Terminal.styled(name, .bold)
         + Terminal.styled(
-          " · \(Readable.scaled(model.parameterCount)) parameters · \(model.isa) · \(Readable.count(model.threads, "thread"))", .dim))
+          " · \(Readable.scaled(model.parameterCount)) parameters · \(model.isa) · \(Readable.count(model.threads, "thread"))",
+          .dim))
     let experts = session.engine.adapters.map(\.name)
     if !experts.isEmpty { print(Terminal.styled("adapters: \(experts.joined(separator: ", ")) · \(whoAnswers)", .dim)) }
     print(Terminal.styled("/help lists commands; Ctrl-C stops an answer, Ctrl-D ends.", .dim))
@@ -46,7 +47,7 @@ struct Conversation {
   private var whoAnswers: String {
     switch session.activation {
     case .base: "the base answers alone"
-    case .mixture(let adapters): "\(adapters.readable) answers"
+    case .mixture(let adapters): "\(adapters.readable) \(adapters.count == 1 ? "answers" : "answer together")"
     case .routed, .routedPerSentence: "the router chooses"
     }
   }
@@ -73,7 +74,7 @@ struct Conversation {
       try forgetWhatDoesNotFit()
       let request = GenerationRequest(
         .messages(prompt), activation: session.activation, sampling: sampling, maximumTokens: maximumTokens)
-      let result = try session.answer(request) { Terminal.write($0) }
+      let result = try Terminal.withoutEcho { () throws(EngineError) in try session.answer(request) { Terminal.write($0) } }
       print(result.text.hasSuffix("\n") ? "" : "\n", terminator: "")
       show(Session.summary(of: result))
       remember(result)
@@ -105,7 +106,7 @@ struct Conversation {
       forgotten += turn
     }
     if forgotten > 0 {
-      show("the \(Readable.count(forgotten, "oldest message")) went: the context holds \(limit) tokens")
+      show("forgot the oldest \(Readable.count(forgotten, "message")): the context holds \(limit) tokens")
     }
   }
 

@@ -9,7 +9,7 @@ struct RouterCommand: ParsableCommand {
     commandName: "router",
     abstract: "Train, measure and question a router.",
     discussion: """
-      A router reads a prompt with the base model and chooses adapters with weights. It learns from labelled prompts: JSON lines
+      A router reads a prompt with the base model and chooses adapters with weights. It learns from labelled prompts: JSON lines \
       {"prompt": "...", "adapter": "name"}, where 'none' stands for the base alone.
 
         weft router train --model base.gguf --data prompts.jsonl --output router.safetensors

@@ -46,11 +46,13 @@ let package = Package(
       .target(name: "TestSupport", dependencies: ["WeftTensors", "WeftFormats"], path: "Tests/TestSupport"),
       .testTarget(name: "weftTests", dependencies: ["weft", "WeftTensors", "WeftFormats", "TestSupport"]),
     ]
+    // Adapters are tested on models too, which WeftTransformer itself does not read.
     + modules.map {
       .testTarget(
         name: "\($0.name)Tests",
         dependencies: [.init(stringLiteral: $0.name), "TestSupport"]
-          + $0.imports.filter { $0.hasPrefix("Weft") }.map { .init(stringLiteral: $0) })
+          + ($0.imports + ($0.name == "WeftTransformer" ? ["WeftAdapters"] : []))
+          .filter { $0.hasPrefix("Weft") }.map { .init(stringLiteral: $0) })
     },
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11

@@ -7,22 +7,26 @@
 
 Models are random Llamas (seeds below) written by transformers and by the gguf package with the conventions of llama.cpp's
 converter; expected logits are transformers' own, with every float32 step of its source evaluated in float64.
-Adapters are made, run and saved by peft. Needs torch, transformers, peft,
-safetensors and gguf; the versions used are in the README.md of the two folders.
+Adapters are made, run and saved by peft. stories260K-* are the shared stories260K (a trained model), quantised and run by
+llama.cpp. Needs torch, transformers, peft, safetensors, gguf and llama-cpp-python, and the shared data beside the repository
+or where WEFT_SHARED says; the versions used are in the README.md of the two folders.
 """
 
 import argparse
 import contextlib
+import ctypes
 import filecmp
 import importlib.metadata
 import json
 import math
+import os
 import pathlib
 import shutil
 import sys
 import tempfile
 
 import gguf
+import llama_cpp
 import numpy as np
 import peft
 import torch
@@ -40,6 +44,9 @@ FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 SMALL = dict(
     hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, vocab_size=96
 )
+# Seed of the tokens for which no activation lies so near a rounding boundary of int8 that f32 could round it the other way.
+TOKENS = 810
+LEAST_MARGIN = 5e-5
 WIDE = dict(SMALL, hidden_size=64, intermediate_size=96, vocab_size=128, tie_word_embeddings=False)
 LLAMA3_ROPE = dict(
     rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=64
@@ -75,9 +82,12 @@ MODELS = {
             vocab_size=101,
         ),
     ),
-    "wide-q8_0": dict(seed=7, config=WIDE, gguf="Q8_0"),
-    "wide-q4_0": dict(seed=7, config=WIDE, gguf="Q4_0"),
+    "wide-q8_0": dict(seed=7, config=WIDE, gguf="Q8_0", tokens=TOKENS),
+    "wide-q4_0": dict(seed=7, config=WIDE, gguf="Q4_0", tokens=TOKENS),
 }
+# Folder: storage. The shared stories260K, as llama.cpp quantises it.
+STORIES = {"stories260K-q8_0": "Q8_0", "stories260K-q4_0": "Q4_0"}
+GREEDY_COUNT = 40
 
 ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 # name: seed, base model, LoraConfig arguments, storage, and the modules whose get_delta_weight is kept.
@@ -221,7 +231,7 @@ def float64_source():
 
 def tokens_of(name, vocabulary):
     """Fixed random ids that hold the first and the last one of the vocabulary."""
-    generator = torch.Generator().manual_seed(1000 + MODELS[name]["seed"])
+    generator = torch.Generator().manual_seed(MODELS[name].get("tokens", 1000 + MODELS[name]["seed"]))
     tokens = torch.randint(0, vocabulary, (TOKEN_COUNT,), generator=generator)
     tokens[0], tokens[3], tokens[4] = 1, vocabulary - 1, 0
     return tokens
@@ -231,6 +241,49 @@ def tokens_of(name, vocabulary):
 def logits_of(model, tokens):
     """[T, V] in float64. `model` must have been made and called within `float64_source`."""
     return model(tokens[None]).logits[0]
+
+
+@torch.no_grad()
+def hidden_of(model, tokens):
+    """[T, hidden_size] after the first layer. As `logits_of`."""
+    return model(tokens[None], output_hidden_states=True).hidden_states[1][0]
+
+
+class Int8Activations:
+    """Within this block every linear map of the base reads its input in int8 blocks of 32 columns, as quantised kernels do:
+    q = round-to-even(x 127 / max|x|) and the scale max|x| / 127, in float32. What an adapter adds reads the input as it is.
+    """
+
+    def __init__(self, model):
+        self.maps = [
+            module for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and "lora_" not in name
+        ]
+        # The least distance of an x 127 / max|x| from a half.
+        self.margin = math.inf
+
+    def __enter__(self):
+        self.hooks = [module.register_forward_pre_hook(self.round) for module in self.maps]
+        return self
+
+    def __exit__(self, *_):
+        for hook in self.hooks:
+            hook.remove()
+
+    def round(self, _, inputs):
+        blocks = inputs[0].unflatten(-1, (-1, 32))
+        exact = blocks * (127 / blocks.abs().amax(-1, keepdim=True))
+        self.margin = min(self.margin, (exact - exact.floor() - 0.5).abs().min().item())
+        blocks = blocks.to(torch.float32)
+        largest = blocks.abs().amax(-1, keepdim=True)
+        q = (blocks * (127 / largest)).round()
+        return ((q.double() * (largest / 127).double()).flatten(-2),)
+
+
+def int8_logits_of(model, tokens):
+    """As `logits_of`, with the base's activations in int8; and the least distance from a rounding boundary."""
+    with Int8Activations(model) as rounding:
+        logits = logits_of(model, tokens)
+    return logits, rounding.margin
 
 
 def config_of(name):
@@ -398,6 +451,16 @@ def stored_weights(name, weights, folder):
     return stored
 
 
+def is_quantized(name):
+    return MODELS[name].get("gguf") in ("Q8_0", "Q4_0")
+
+
+def checked_int8_logits(model, tokens):
+    logits, margin = int8_logits_of(model, tokens)
+    assert margin > LEAST_MARGIN, f"an activation lies {margin} from a rounding boundary: choose other TOKENS"
+    return logits
+
+
 def make_models(root):
     """Every row of MODELS; returns the stored weights by model name."""
     weights = {}
@@ -407,8 +470,12 @@ def make_models(root):
         weights[name] = stored_weights(name, weights_of(name), folder)
         with float64_source():
             tokens = tokens_of(name, config_of(name).vocab_size)
-            logits = logits_of(model_of(name, weights[name]), tokens)
-        save_expected(folder / "logits.safetensors", {"tokens": tokens, "logits": logits})
+            model = model_of(name, weights[name])
+            logits = logits_of(model, tokens)
+            expected = {"tokens": tokens, "logits": logits, "hidden": hidden_of(model, tokens)}
+            if is_quantized(name):
+                expected["logits_int8"] = checked_int8_logits(model, tokens)
+        save_expected(folder / "logits.safetensors", expected)
         print(f"{name}: logits deviate by {logits.std():.2f}, argmax {logits.argmax(-1)[-6:].tolist()}")
     return weights
 
@@ -443,7 +510,13 @@ def make_adapter(name, weights, folder):
             for key, module in model.named_modules()
             if hasattr(module, "get_delta_weight")
         }
-    expected = {f"delta.{module_path(delta)}": deltas[module_path(delta)] for delta in row["deltas"]}
+        expected = {f"delta.{module_path(delta)}": deltas[module_path(delta)] for delta in row["deltas"]}
+        if is_quantized(base):
+            expected["logits_int8"] = checked_int8_logits(model, tokens)
+            other = peft.get_peft_model(model_of("wide-q4_0", weights["wide-q4_0"]), config)
+            factors = {key: value.data for key, value in adapted.items()}
+            assert not other.load_state_dict(factors, strict=False).unexpected_keys
+            expected["logits_int8_q4_0"] = checked_int8_logits(other, tokens)
     save_expected(folder / "expected.safetensors", {"tokens": tokens, "logits": logits, **expected})
     assert all(value.dtype == torch.float64 for value in [logits, *deltas.values()])
     return logits, deltas
@@ -510,6 +583,66 @@ def mixture_logits(mixture, weights, deltas):
         return tokens, logits_of(model_of(base, mixed), tokens)
 
 
+def shared_model():
+    """The shared stories260K in F32."""
+    places = [os.environ.get("WEFT_SHARED"), ROOT.parents[2] / "shared", ROOT.parents[3] / "shared"]
+    for place in filter(None, places):
+        path = pathlib.Path(place) / "data" / "models" / "stories260K" / "stories260K-f32.gguf"
+        if path.exists():
+            return path
+    sys.exit("stories260K-f32.gguf is absent: set WEFT_SHARED or put the shared data beside the repository")
+
+
+def write_tied(source, path):
+    """A copy of a GGUF file without `output.weight`, which in this model is `token_embd.weight` again."""
+    reader = gguf.GGUFReader(source)
+    tensors = {tensor.name: tensor.data for tensor in reader.tensors}
+    assert np.array_equal(tensors.pop("output.weight"), tensors["token_embd.weight"])
+    writer = gguf.GGUFWriter(path, reader.fields["general.architecture"].contents())
+    for field in reader.fields.values():
+        if not field.name.startswith("GGUF.") and field.name != "general.architecture":
+            element = field.types[1] if len(field.types) > 1 else None
+            writer.add_key_value(field.name, field.contents(), field.types[0], element)
+    for name, data in tensors.items():
+        writer.add_tensor(name, data)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def llama_cpp_greedy(path):
+    """What llama.cpp continues with after the first token: ids, the margin by which each was chosen, and the last logits."""
+    f32 = llama_cpp.GGML_TYPE_F32
+    model = llama_cpp.Llama(str(path), n_ctx=128, n_threads=1, n_threads_batch=1, type_k=f32, type_v=f32, verbose=False)
+    tokens, margins = [1], []
+    for position in range(GREEDY_COUNT):
+        model.eval(tokens[position:])
+        logits = torch.tensor(model._ctx.get_logits_ith(-1)[: model.n_vocab()])
+        best = logits.topk(2)
+        tokens.append(best.indices[0].item())
+        margins.append((best.values[0] - best.values[1]).item())
+    return {"tokens": torch.tensor(tokens), "margins": torch.tensor(margins), "logits": logits}
+
+
+def make_stories(root):
+    """Every row of STORIES: model.gguf, and llama.safetensors with what llama.cpp computes from it."""
+    with tempfile.TemporaryDirectory() as temporary:
+        tied = pathlib.Path(temporary) / "tied.gguf"
+        write_tied(shared_model(), tied)
+        for name, storage in STORIES.items():
+            folder = root / "logits" / name
+            folder.mkdir(parents=True)
+            options = llama_cpp.llama_model_quantize_default_params()
+            options.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{storage}")
+            options.nthread, options.pure = 1, True
+            path = folder / "model.gguf"
+            assert llama_cpp.llama_model_quantize(str(tied).encode(), str(path).encode(), ctypes.byref(options)) == 0
+            expected = llama_cpp_greedy(path)
+            save_expected(folder / "llama.safetensors", expected)
+            print(f"{name}: least margin {expected['margins'].min():.3f}, ids {expected['tokens'].tolist()}")
+
+
 README = """# {title}
 
 Made by `python tools/make_goldens.py` with {versions}; `--check` makes them again and compares.
@@ -518,23 +651,32 @@ Made by `python tools/make_goldens.py` with {versions}; `--check` makes them aga
 
 """
 MODELS_TEXT = """A folder holds one random Llama as a Hugging Face folder and/or `model.gguf` (all formats in a folder hold
-the same weights), and `logits.safetensors`: `tokens` [T] and `logits` [T, V], computed by transformers in float64 from
-the stored (dequantised) weights and rounded to F32."""
+the same weights), and `logits.safetensors`: `tokens` [T], `logits` [T, V] and `hidden` [T, hidden_size] (the residual stream
+after the first layer), computed by transformers in float64 from the stored (dequantised) weights and rounded to F32.
+`logits_int8` is the same with the input of every linear map rounded to int8 blocks of 32, as kernels for quantised weights do.
+
+stories260K-* are the shared stories260K without its second copy of the embedding, quantised by llama.cpp (F16 where rows are no
+multiple of 32), and `llama.safetensors`: greedy `tokens` [41] from the first, by which `margins` [40] llama.cpp chose
+them, and its `logits` [V] before the last."""
 ADAPTERS_TEXT = """A folder holds an adapter saved by peft and `expected.safetensors`: `tokens` [T], `logits` [T, V] of the
-adapted base, and `delta.<module>` [out, in] from peft's get_delta_weight, all computed in float64 and rounded to F32.
+adapted base, and `delta.<module>` [out, in] from peft's get_delta_weight, all computed in float64 and rounded to F32;
+on a quantised base also `logits_int8`, for which the base's maps, but not the adapter's, read int8 blocks, and
+`logits_int8_q4_0`, the same on wide-q4_0.
 `mixtures.safetensors` holds logits by mixture text: weighted deltas added to the base in float64. `targets.json` lists
 configs with the modules of gqa-tied that peft adapts for them, each with its rank and scale."""
 
 
 def make_readmes(root):
     """What is in the two folders, with versions and sizes."""
-    packages = ["torch", "transformers", "peft", "safetensors", "gguf", "numpy"]
+    packages = ["torch", "transformers", "peft", "safetensors", "gguf", "numpy", "llama_cpp_python"]
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
     lines = ["| folder | formats | bytes |", "|---|---|---|"]
     for name, row in MODELS.items():
         formats = [f"safetensors {row['dtype']}" + (", sharded" if "shards" in row else "")] if "dtype" in row else []
         formats += [f"GGUF {row['gguf']}"] if "gguf" in row else []
         lines.append(f"| {name} | {' and '.join(formats)} | {folder_size(root / 'logits' / name)} |")
+    for name, storage in STORIES.items():
+        lines.append(f"| {name} | GGUF {storage} | {folder_size(root / 'logits' / name)} |")
     head = README.format(title="Golden models", versions=versions, text=MODELS_TEXT)
     (root / "logits" / "README.md").write_text(head + "\n".join(lines) + "\n")
 
@@ -567,6 +709,7 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         made = pathlib.Path(temporary)
         make_adapters(made, make_models(made))
+        make_stories(made)
         make_readmes(made)
         if arguments.check:
             names = files_under(made) | files_under(ROOT)

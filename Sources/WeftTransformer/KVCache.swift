@@ -31,11 +31,11 @@ package struct KVCache: @unchecked Sendable {
     keyBytes = Kernels.kvBlockTokens * config.headDimension * dtype.byteCount
     headBytes = keyBytes + Kernels.kvBlockTokens * padded * dtype.byteCount
     blockStride = headBytes * config.keyValueHeadCount
-    layerStride = blockStride * blockCount
     self.blockCount = blockCount
     self.dtype = dtype
     let (bytes, overflow) = KVCache.blockBytes(config: config, dtype: dtype).multipliedReportingOverflow(by: blockCount)
     guard !overflow else { throw .outOfMemory(bytes: .max) }
+    layerStride = blockStride * blockCount
     storage = try Storage(byteCount: bytes)
   }
 

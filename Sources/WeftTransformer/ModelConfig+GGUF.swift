@@ -19,14 +19,14 @@ extension ModelConfig {
         throw .invalidConfig(location: location, field: "llama." + key, expected: "an integer", found: "none")
       }
       guard let number = found.int else {
-        throw .invalidConfig(location: location, field: "llama." + key, expected: "an integer", found: "\(found)")
+        throw .invalidConfig(location: location, field: "llama." + key, expected: "an integer", found: found.summary)
       }
       return number
     }
     func number(_ key: String, default value: Double) throws(ModelError) -> Double {
       guard let found = metadata["llama." + key] else { return value }
       guard let number = found.double else {
-        throw .invalidConfig(location: location, field: "llama." + key, expected: "a number", found: "\(found)")
+        throw .invalidConfig(location: location, field: "llama." + key, expected: "a number", found: found.summary)
       }
       return number
     }
@@ -83,7 +83,7 @@ extension RopeScaling {
       guard let factor = file.metadata["llama.rope.scaling.factor"]?.double, factor > 0, factor.isFinite else {
         throw .invalidConfig(
           location: file.path, field: "llama.rope.scaling.factor", expected: "a positive number",
-          found: "\(file.metadata["llama.rope.scaling.factor"].map { "\($0)" } ?? "none")")
+          found: "\(file.metadata["llama.rope.scaling.factor"]?.summary ?? "none")")
       }
       self = .linear(factor: factor)
     default:

@@ -68,9 +68,9 @@ final class Workspace {
     for (width, quantizedColumns, rows) in shapes {
       let stride = MatrixView.padded(max(width, 1))
       let quantizedStride = MatrixView.quantizedRowBytes(columns: quantizedColumns)
-      places.append((offset, stride, offset + rows * stride * 4, quantizedStride, quantizedColumns))
       let (bytes, overflow) = rows.multipliedReportingOverflow(by: stride * 4 + quantizedStride)
-      guard !overflow, offset < Int.max - bytes else { throw .outOfMemory(bytes: .max) }
+      guard !overflow, offset < Int.max - bytes - 63 else { throw .outOfMemory(bytes: .max) }
+      places.append((offset, stride, offset + rows * stride * 4, quantizedStride, quantizedColumns))
       offset += (bytes + 63) / 64 * 64
     }
     let storage = try Storage(byteCount: offset)

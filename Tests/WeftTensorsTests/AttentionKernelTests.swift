@@ -164,8 +164,8 @@ struct AttentionKernelTests {
         #expect(same, "row \(row) of \(problem.rows) at \(problem.firstPosition), group \(problem.group)")
       }
     }
-    print("MEASURE attention", dtype, isa, worst)
-    #expect(worst <= 1e-5)
+    // Measured, with values from -1 to 1: 3.6e-7 (F32) and 4.2e-7 (F16) on scalar, 3.3e-7 and 3.9e-7 on the others.
+    #expect(worst <= 8.4e-7)
   }
 
   /// Scores that differ by more than f32 can exponentiate: one key takes all, wherever it lies.
@@ -178,15 +178,17 @@ struct AttentionKernelTests {
         headDimension: 16, group: 3, rows: 3, firstPosition: 150, dtype: dtype, scale: 60, seed: UInt64(seed))
       worst = max(worst, problem.error(problem.run(kernels, rows: 0..<3), problem.reference()))
     }
-    print("MEASURE attention sharp", dtype, isa, worst)
-    #expect(worst <= 1e-5)
+    // Measured: 1.2e-5 (F32), 1.9e-5 (F16): what is left of f32 in scores of several thousand.
+    #expect(worst <= 3.8e-5)
   }
 
   @Test(arguments: [KVDType.f32, .f16], availableTiers)
   func widestHead(dtype: KVDType, isa: ISA) throws {
     let problem = try Problem(
       headDimension: Kernels.maximumHeadDimension, group: 7, rows: 1, firstPosition: 40, dtype: dtype, seed: 1)
-    #expect(problem.error(problem.run(Kernels(isa: isa), rows: 0..<1), problem.reference()) <= 1e-5)
+    let worst = problem.error(problem.run(Kernels(isa: isa), rows: 0..<1), problem.reference())
+    print("MEASURE widest", dtype, isa, worst)
+    #expect(worst <= 8.4e-7)
   }
 
   /// One token goes into its slot, rounded as Swift rounds, and touches nothing else.

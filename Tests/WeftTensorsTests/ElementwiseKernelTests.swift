@@ -42,8 +42,8 @@ struct ElementwiseKernelTests {
         worst = max(worst, Self.elementError(y, zip(w, x).map { Double($0) * Double($1) * inverse }))
       }
     }
-    print("MEASURE rmsNorm", isa, worst)
-    #expect(worst <= 1e-6)
+    // Measured: 1.4e-7 with the f64 sum of scalar, 2.3e-7 with the f32 sums of the others.
+    #expect(worst <= (isa == .scalar ? 2.8e-7 : 4.6e-7))
   }
 
   @Test(arguments: availableTiers) func rope(isa: ISA) {
@@ -68,8 +68,8 @@ struct ElementwiseKernelTests {
         worst = max(worst, maximumDifference(y, expected))
       }
     }
-    print("MEASURE rope", isa, worst)
-    #expect(worst <= 1e-6)
+    // Measured: 1.2e-7 on every tier.
+    #expect(worst <= 2.4e-7)
   }
 
   @Test(arguments: availableTiers) func swiglu(isa: ISA) {
@@ -84,8 +84,8 @@ struct ElementwiseKernelTests {
         worst = max(worst, Self.elementError(y, expected))
       }
     }
-    print("MEASURE swiglu", isa, worst)
-    #expect(worst <= 1e-6)
+    // Measured: 1.6e-7 with the C library's e^x, 1.7e-7 with the vectors' own.
+    #expect(worst <= 3.4e-7)
     // Beyond the range of e^x the gate is open or shut, never infinite or NaN.
     let gates: [Float] = [-1e4, -200, -104, -90, -0.0, 0, 90, 104, 200, 1e4]
     let y = Self.guarded(gates) { kernels.swiglu($0, up: [Float](repeating: 1, count: 10), count: 10) }

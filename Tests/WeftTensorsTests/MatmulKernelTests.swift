@@ -133,7 +133,7 @@ struct MatmulKernelTests {
         expected.append(Float(sum))
       }
     }
-    print("MEASURE matmul formula", dtype.name, relativeError(found, expected))
-    #expect(relativeError(found, expected) <= 1e-6)
+    // Measured: 3.05e-7 (F32, F16), 2.3e-7 (BF16), 1.2e-7 (Q4_0), 6.6e-8 (Q8_0).
+    #expect(relativeError(found, expected) <= (dtype.isQuantized ? 2.4e-7 : 6.1e-7))
   }
 }

@@ -45,7 +45,9 @@ struct Run: ParsableCommand {
       isRaw ? .text(text) : .messages(messages), activation: session.activation, sampling: generation.sampling,
       maximumTokens: generation.maxTokens)
     Interrupt.catchSignal()
-    let result = try session.answer(request) { if !json { Terminal.write($0) } }
+    let result = try Terminal.withoutEcho { () throws(EngineError) in
+      try session.answer(request) { if !json { Terminal.write($0) } }
+    }
     if json {
       print(try RunReport(result).line())
     } else {

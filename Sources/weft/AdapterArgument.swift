@@ -34,7 +34,7 @@ struct AdapterArgument: ExpressibleByArgument {
 }
 
 extension [WeightedAdapter] {
-  /// Who answers, for people: `roman 93 %, numbers 7 %`, or `base`.
+  /// Who answers, for people: `roman 0.93, numbers 0.07`, or `base`.
   var readable: String {
     if isEmpty { return "base" }
     return map { $0.weight == 1 ? $0.name : "\($0.name) \(Readable.decimal(Double($0.weight), digits: 2))" }.joined(

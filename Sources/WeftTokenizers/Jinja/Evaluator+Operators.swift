@@ -125,12 +125,8 @@ extension Jinja.Evaluator {
     case .notContained: return !(try contains(left, in: right))
     case .less: return try precedes(left, right)
     case .greater: return try precedes(right, left)
-    case .lessOrEqual:
-      let isNumberOrEqual = left.equals(right, dialect: .transformers)
-      return try precedes(left, right) || isNumberOrEqual
-    case .greaterOrEqual:
-      let isNumberOrEqual = left.equals(right, dialect: .transformers)
-      return try precedes(right, left) || isNumberOrEqual
+    case .lessOrEqual: return try precedes(left, right) || left.equals(right, dialect: .transformers)
+    case .greaterOrEqual: return try precedes(right, left) || left.equals(right, dialect: .transformers)
     }
   }
 

@@ -93,7 +93,7 @@ extension Jinja {
   }
 
   /// The functions every template can call.
-  package enum Function: String, Sendable, CaseIterable {
+  package enum Function: String, Sendable {
     case range
     case dict
     case namespace

@@ -187,8 +187,8 @@ struct AttentionKernelTests {
     let problem = try Problem(
       headDimension: Kernels.maximumHeadDimension, group: 7, rows: 1, firstPosition: 40, dtype: dtype, seed: 1)
     let worst = problem.error(problem.run(Kernels(isa: isa), rows: 0..<1), problem.reference())
-    print("MEASURE widest", dtype, isa, worst)
-    #expect(worst <= 8.4e-7)
+    // Measured: 8.1e-7 (F32), 6.6e-7 (F16).
+    #expect(worst <= 1.7e-6)
   }
 
   /// One token goes into its slot, rounded as Swift rounds, and touches nothing else.

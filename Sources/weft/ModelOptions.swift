@@ -25,6 +25,9 @@ struct ModelOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Let this router choose the adapters.", valueName: "file"))
   var router: String?
 
+  @Flag(help: "Let the router choose again after every sentence of an answer.")
+  var perSentence = false
+
   @Option(help: "Threads (default: as many as processors).")
   var threads: Int?
 
@@ -53,7 +56,8 @@ struct ModelOptions: ParsableArguments {
 
   /// The router's choice unless adapters are named without a router; their names are checked.
   private func activation(_ engine: Engine) throws -> Activation {
-    if router != nil || (adapters.isEmpty && engine.routerSummary != nil) { return .routed }
+    if router != nil || (adapters.isEmpty && engine.routerSummary != nil) { return perSentence ? .routedPerSentence : .routed }
+    guard !perSentence else { throw ValidationError("--per-sentence: expected a router that chooses, found none") }
     let named = adapters.filter { $0.name != "none" || $0.path != nil }.map(\.weighted)
     return try Session.activation(of: named, engine)
   }
@@ -61,8 +65,9 @@ struct ModelOptions: ParsableArguments {
 
 /// The options of all commands that generate text.
 struct GenerationFlags: ParsableArguments {
-  @Option(help: "Randomness; 0 always takes the most likely token.")
-  var temperature = SamplingOptions().temperature
+  @Option(
+    help: "Randomness; 0 always takes the most likely token (default: \(SamplingOptions().temperature), demo model: 0).")
+  var temperature: Float?
 
   @Option(help: "Keep so many of the most likely tokens; 0 keeps all.")
   var topK = SamplingOptions().topK
@@ -85,8 +90,9 @@ struct GenerationFlags: ParsableArguments {
   @Option(help: ArgumentHelp("What the model is told before the conversation.", valueName: "text"))
   var system: String?
 
-  var sampling: SamplingOptions {
+  /// The demo's experts solve tasks with one right answer: there nothing is left to chance unless asked for.
+  func sampling(_ session: Session) -> SamplingOptions {
     SamplingOptions(
-      temperature: temperature, topK: topK, topP: topP, minP: minP, repetitionPenalty: repeatPenalty, seed: seed)
+      temperature: temperature ?? (session.demo == nil ? SamplingOptions().temperature : 0), topK: topK, topP: topP, minP: minP, repetitionPenalty: repeatPenalty, seed: seed)
   }
 }

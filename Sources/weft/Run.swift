@@ -42,7 +42,7 @@ struct Run: ParsableCommand {
     }
     let messages = (generation.system.map { [Message.system($0)] } ?? []) + [.user(text)]
     let request = GenerationRequest(
-      isRaw ? .text(text) : .messages(messages), activation: session.activation, sampling: generation.sampling,
+      isRaw ? .text(text) : .messages(messages), activation: session.activation, sampling: generation.sampling(session),
       maximumTokens: generation.maxTokens)
     Interrupt.catchSignal()
     let result = try Terminal.withoutEcho { () throws(EngineError) in

@@ -11,7 +11,8 @@ enum ChatCommand {
   case listAdapters
   /// These answer from now on; none of them means the base alone.
   case adapters([WeightedAdapter])
-  case router(isOn: Bool)
+  /// How the router chooses; nil: it does not.
+  case router(Activation?)
   case showSettings
   case set(ChatSetting, String)
 
@@ -21,6 +22,7 @@ enum ChatCommand {
       /adapter none               the base answers alone
       /adapter auto               the router chooses
       /router on|off              the router chooses, or who was named last
+      /router sentence            the router chooses again after every sentence
       /set                        the settings
       /set KEY VALUE              change one: \(ChatSetting.allCases.map(\.rawValue).joined(separator: ", "))
       /reset                      forget the conversation
@@ -45,7 +47,7 @@ enum ChatCommand {
       case []: throw refuse("/adapter list, none, auto or NAME[:WEIGHT] ...")
       case ["list"]: self = .listAdapters
       case ["none"]: self = .adapters([])
-      case ["auto"]: self = .router(isOn: true)
+      case ["auto"]: self = .router(.routed)
       default:
         var adapters: [WeightedAdapter] = []
         for text in arguments {
@@ -55,8 +57,12 @@ enum ChatCommand {
         self = .adapters(adapters)
       }
     case "/router":
-      guard arguments == ["on"] || arguments == ["off"] else { throw refuse("/router on or /router off") }
-      self = .router(isOn: arguments == ["on"])
+      switch arguments {
+      case ["on"]: self = .router(.routed)
+      case ["sentence"]: self = .router(.routedPerSentence)
+      case ["off"]: self = .router(nil)
+      default: throw refuse("/router on, off or sentence")
+      }
     case "/set":
       guard let name = arguments.first else {
         self = .showSettings

@@ -23,7 +23,7 @@ struct Conversation {
 
   init(session: Session, generation: GenerationFlags) {
     self.session = session
-    sampling = generation.sampling
+    sampling = generation.sampling(session)
     maximumTokens = generation.maxTokens
     system = generation.system
     chosen = session.activation.isRouted ? .base : session.activation
@@ -48,7 +48,8 @@ struct Conversation {
     switch session.activation {
     case .base: "the base answers alone"
     case .mixture(let adapters): "\(adapters.readable) \(adapters.count == 1 ? "answers" : "answer together")"
-    case .routed, .routedPerSentence: "the router chooses"
+    case .routed: "the router chooses"
+    case .routedPerSentence: "the router chooses, for every sentence"
     }
   }
 
@@ -129,15 +130,11 @@ struct Conversation {
       chosen = try Session.activation(of: adapters, session.engine)
       session.activation = chosen
       show(whoAnswers)
-    case .router(let isOn):
-      if isOn {
-        guard session.engine.routerSummary != nil else {
-          throw EngineError(.notFound, "router: none is loaded; begin with --router FILE")
-        }
-        session.activation = .routed
-      } else {
-        session.activation = chosen
+    case .router(let routed):
+      guard routed == nil || session.engine.routerSummary != nil else {
+        throw EngineError(.notFound, "router: none is loaded; begin with --router FILE")
       }
+      session.activation = routed ?? chosen
       show(whoAnswers)
     case .showSettings: print(settings)
     case .set(let key, let value):

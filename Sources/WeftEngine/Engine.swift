@@ -65,7 +65,12 @@ public final class Engine {
     }
 
     endTokens = (tokenizer?.endTokens ?? []).union(config.endTokens)
-    contextLength = min(options.contextLength ?? 4096, config.contextLength)
+    contextLength = options.contextLength ?? min(4096, config.contextLength)
+    guard contextLength <= config.contextLength else {
+      throw EngineError(
+        .invalidArgument,
+        "context length: expected at most \(config.contextLength), as the model was made for, found \(contextLength)")
+    }
     let sequenceBlocks = BlockManager.blocks(for: contextLength)
     let routing = BlockManager.blocks(for: Engine.routingWindow)
     let (total, overflow) = sequenceBlocks.multipliedReportingOverflow(by: options.maximumSequences)

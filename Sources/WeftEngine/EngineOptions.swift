@@ -9,7 +9,8 @@ public struct EngineOptions: Sendable {
 
   /// Threads of a step, the caller's included. Default: the processors that this process may use.
   public var threads: Int
-  /// The longest sequence, prompt and answer together, in tokens. Default: the model's own limit, at most 4096.
+  /// The longest sequence, prompt and answer together, in tokens; not more than the model was made for. Default: that, at
+  /// most 4096.
   public var contextLength: Int?
   /// Sequences that may run at the same time; more wait.
   public var maximumSequences: Int
@@ -45,6 +46,11 @@ public struct EngineOptions: Sendable {
     ]
     for (name, value, range) in sizes where !range.contains(value) {
       throw EngineError(.invalidArgument, "\(name): expected \(range.lowerBound) to \(range.upperBound), found \(value)")
+    }
+    guard maximumStepRows >= maximumSequences else {
+      throw EngineError(
+        .invalidArgument,
+        "maximum step rows: expected at least one for each of \(maximumSequences) sequences, found \(maximumStepRows)")
     }
     return self
   }

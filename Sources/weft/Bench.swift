@@ -17,8 +17,10 @@ struct Bench: ParsableCommand {
 
   @Option(help: "A GGUF file or a Hugging Face folder.")
   var model: String
-  @Option(name: .customLong("adapter"), help: "An adapter to activate with weight 1, as NAME=PATH; repeatable.")
-  var adapters: [String] = []
+  @Option(
+    name: .customLong("adapter"),
+    help: ArgumentHelp("Answer with this PEFT folder; repeatable.", valueName: "name=path[:weight]"))
+  var adapters: [AdapterArgument] = []
   @Option(help: "Threads.")
   var threads: Int?
   @Option(help: "Tokens of the prompt.")
@@ -39,13 +41,11 @@ struct Bench: ParsableCommand {
   func run() throws {
     let engine = try Engine(
       model: model, options: EngineOptions(threads: threads, contextLength: prefill + decode + 1, maximumSequences: 1))
-    var active: [WeightedAdapter] = []
-    for text in adapters {
-      let parts = text.split(separator: "=", maxSplits: 1)
-      guard parts.count == 2 else { throw ValidationError("--adapter: expected NAME=PATH, found \(text)") }
-      try engine.loadAdapter(String(parts[0]), from: String(parts[1]))
-      active.append(WeightedAdapter(String(parts[0])))
+    for adapter in adapters {
+      guard let path = adapter.path else { throw ValidationError("--adapter: expected NAME=PATH, found \(adapter.name)") }
+      try engine.loadAdapter(adapter.name, from: path)
     }
+    let active = adapters.map(\.weighted)
     var prefillSpeeds: [Double] = []
     var decodeSpeeds: [Double] = []
     for repetition in 0...repetitions {
@@ -58,18 +58,18 @@ struct Bench: ParsableCommand {
       prefillSpeeds.append(Double(prefill) / result.prefillSeconds)
       decodeSpeeds.append(result.tokensPerSecond)
     }
-    let (fast, slow) = (median(prefillSpeeds), median(decodeSpeeds))
+    let (prefillSpeed, decodeSpeed) = (median(prefillSpeeds), median(decodeSpeeds))
     if json {
       print(
-        "{\"prefill_tokens_per_second\": \(fast), \"decode_tokens_per_second\": \(slow), \"threads\": \(engine.model.threads), "
+        "{\"prefill_tokens_per_second\": \(prefillSpeed), \"decode_tokens_per_second\": \(decodeSpeed), \"threads\": \(engine.model.threads), "
           + "\"isa\": \"\(engine.model.isa)\", \"adapters\": \(active.count)}")
     } else {
-      print("\(model): \(engine.model.threads) threads, \(engine.model.isa), \(active.count) adapters")
-      print("prefill of \(prefill): \(rounded(fast)) tokens per second")
-      print("decode of \(decode):  \(rounded(slow)) tokens per second")
+      let threads = Readable.count(engine.model.threads, "thread")
+      print("\(model): \(threads), \(engine.model.isa), \(Readable.count(active.count, "adapter"))")
+      print("  prefill of \(prefill): \(Readable.decimal(prefillSpeed, digits: 1)) tokens/s")
+      print("  decode of \(decode): \(Readable.decimal(decodeSpeed, digits: 1)) tokens/s")
     }
   }
 
   private func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
-  private func rounded(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
 }

@@ -34,15 +34,18 @@ struct ModelOptions: ParsableArguments {
   @Option(help: "Longest conversation in tokens (default: what the model allows, at most 4096).")
   var context: Int?
 
-  @Option(help: "How keys and values are stored.")
-  var kvType = KVTypeArgument.f16
+  @Option(help: "How keys and values are stored (default: f16; for logits f32).")
+  var kvType: KVTypeArgument?
 
   /// Opens the model with its adapters and router.
-  func open(maximumSequences: Int = 1, context minimum: Int? = nil) throws -> Session {
+  func open(
+    maximumSequences: Int = 1, context minimum: Int? = nil, kvType standard: KVTypeArgument = .f16
+  ) throws -> Session {
     let demo = model == nil ? try DemoModel.find() : nil
     let path = model ?? demo?.model ?? ""
     let options = EngineOptions(
-      threads: threads, contextLength: context ?? minimum, maximumSequences: maximumSequences, kvType: kvType.type)
+      threads: threads, contextLength: context ?? minimum, maximumSequences: maximumSequences, kvType: (kvType ?? standard).type
+    )
     Terminal.showProgress("loading \(path)")
     defer { Terminal.showProgress("") }
     let engine = try Engine(model: path, options: options)
@@ -93,6 +96,7 @@ struct GenerationFlags: ParsableArguments {
   /// The demo's experts solve tasks with one right answer: there nothing is left to chance unless asked for.
   func sampling(_ session: Session) -> SamplingOptions {
     SamplingOptions(
-      temperature: temperature ?? (session.demo == nil ? SamplingOptions().temperature : 0), topK: topK, topP: topP, minP: minP, repetitionPenalty: repeatPenalty, seed: seed)
+      temperature: temperature ?? (session.demo == nil ? SamplingOptions().temperature : 0), topK: topK, topP: topP, minP: minP,
+      repetitionPenalty: repeatPenalty, seed: seed)
   }
 }

@@ -180,6 +180,12 @@ struct GenerationTests {
     expect(.notFound, "adapter nobody") { try engine.unloadAdapter("nobody") }
     expect(.notFound, "absent-model") { _ = try Engine(model: "/absent-model") }
     expect(.invalidArgument, "threads: expected 1 to") { _ = try Engine(model: Self.model, options: EngineOptions(threads: 0)) }
+    expect(.invalidArgument, "at least one for each of 8 sequences, found 4") {
+      _ = try Engine(model: Self.model, options: EngineOptions(maximumStepRows: 4))
+    }
+    expect(.invalidArgument, "context length: expected at most 128") {
+      _ = try Engine(model: Self.model, options: EngineOptions(contextLength: 129))
+    }
     try engine.submit(request())
     expect(.busy, "expected no sequence in flight, found 1") { try engine.fuse([.init("plain")]) }
   }

@@ -43,7 +43,7 @@ struct Evaluate: ParsableCommand {
   }
 
   func run() throws {
-    let session = try model.open(maximumSequences: batch, context: 1024)
+    let session = try model.open(maximumSequences: batch)
     let engine = session.engine
     let paths = try (sources.isEmpty ? session.demo.map { [$0.folder + "/eval"] } ?? [] : sources).flatMap(Evaluate.files)
     guard !paths.isEmpty else { throw EngineError(.invalidArgument, "--data: expected questions, found none") }

@@ -30,7 +30,7 @@ struct RouterModelOptions: ParsableArguments {
   func open() throws -> (engine: Engine, demo: DemoModel?) {
     let demo = model == nil ? try DemoModel.find() : nil
     let path = model ?? demo?.model ?? ""
-    return (try Engine(model: path, options: EngineOptions(threads: threads, contextLength: 256, maximumSequences: 1)), demo)
+    return (try Engine(model: path, options: EngineOptions(threads: threads, maximumSequences: 1)), demo)
   }
 
   /// The model with the router of this file, or of the demo.

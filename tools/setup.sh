@@ -15,6 +15,7 @@ missing=()
 for index in "${!packages[@]}"; do
   [ -e "/usr/include/${headers[$index]}" ] || missing+=("${packages[$index]}")
 done
+command -v python3 >/dev/null || missing+=(python3)  # checks the layout
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if ! command -v apt-get >/dev/null; then

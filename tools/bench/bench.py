@@ -6,8 +6,8 @@
     make bench -- --against llama-cpp             llama.cpp on the same files in the same call, with ratios
     make bench -- --shapes 0.5b --formats q4_0 --threads 1 --adapters 0,1
 
-Every cell is measured in rounds, Weft and llama.cpp in turn; the table has medians over the rounds. The ratio is that of the
-medians. Results are also stored in bench-out/result.json.
+Every cell is measured in rounds, Weft and llama.cpp in turn, each once after an uncounted repetition; the table has medians over
+the rounds, and ratios of those. Results are also stored in bench-out/result.json.
 """
 import argparse
 import json
@@ -34,7 +34,7 @@ def last_json(command):
 
 
 def weft(shape, kind, threads, adapters):
-    command = [WEFT, "bench", "--json", "--model", FILES / f"{shape}-{kind}.gguf", "--threads", threads]
+    command = [WEFT, "bench", "--json", "--repetitions", 1, "--model", FILES / f"{shape}-{kind}.gguf", "--threads", threads]
     for number in range(adapters):
         command += ["--adapter", f"a{number}={FILES / f'{shape}-adapter-{number}'}"]
     return last_json(command)
@@ -42,7 +42,8 @@ def weft(shape, kind, threads, adapters):
 
 def llama_cpp(shape, kind, threads, adapters):
     """The better of both of its attention implementations."""
-    command = [sys.executable, HERE / "llama_cpp_speed.py", FILES / f"{shape}-{kind}.gguf", "--threads", threads]
+    command = [
+        sys.executable, HERE / "llama_cpp_speed.py", FILES / f"{shape}-{kind}.gguf", "--threads", threads, "--repetitions", 1]
     for number in range(adapters):
         command += ["--adapter", FILES / f"{shape}-adapter-{number}.gguf"]
     results = [last_json(command), last_json(command + ["--flash"])]

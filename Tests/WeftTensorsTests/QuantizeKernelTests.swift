@@ -20,6 +20,7 @@ struct QuantizeKernelTests {
     row += [-127, 126.5, -126.5, 125.5, 0.5, -0.5, 1.5, 2.5] + [Float](repeating: 0.49999997, count: 24)
     row += [Float](repeating: 0, count: 17) + [-3] + [Float](repeating: 0, count: 14)
     row += [Float](repeating: -.leastNormalMagnitude, count: 32)
+    for largest: Float in [0x1p-120, Float(0x1p-120).nextUp] { row += generator.floats(31).map { $0 * 0x1p-121 } + [largest] }
     row += generator.floats(32).map { $0 * 0x1p-130 }
     row += [.leastNonzeroMagnitude] + [Float](repeating: 0, count: 31)
     return row
@@ -36,8 +37,8 @@ struct QuantizeKernelTests {
     }
   }
 
-  /// The formula: q = round-to-even(x 127 / max|x|), the scale max|x| / 127, and minus the sum of q. A block whose 127 / max|x| is
-  /// beyond f32 holds zeros.
+  /// The formula: q = round-to-even(x 127 / max|x|), the scale max|x| / 127, and minus the sum of q. A block of numbers up to
+  /// 2^-120 holds zeros.
   static func expected(_ row: [Float], begin: Int, end: Int) -> [UInt8] {
     var bytes = [UInt8](repeating: 0xA5, count: row.count * 5 / 4 + 64)
     func put<Value: BitwiseCopyable>(_ value: Value, at offset: Int) {
@@ -46,7 +47,7 @@ struct QuantizeKernelTests {
     for block in begin / 32..<end / 32 {
       let x = row[block * 32..<block * 32 + 32]
       let largest = x.reduce(0) { max($0, abs($1)) }
-      let inverse = largest > 0 && (127 / largest).isFinite ? 127 / largest : 0
+      let inverse = largest > 0x1p-120 ? 127 / largest : 0
       var sum: Int32 = 0
       for (index, value) in zip(x.indices, x) {
         let q = Int8((value * inverse).rounded(.toNearestOrEven))

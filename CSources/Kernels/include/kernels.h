@@ -62,7 +62,8 @@ typedef struct weft_attention_task {
                         size_t tile_begin, size_t tile_end, size_t n, int accumulate))                                         \
   /* Columns [begin, end) of one row of activations to int8 blocks of 32. The whole row is [cols] int8, then [cols/32] f32     \
      scales, then [cols/32] i32, each minus the sum of its block: cols * 5 / 4 bytes. scale = max|x| / 127;                    \
-     q = round-to-even(x * 127 / max|x|). begin, end and cols are multiples of 32. */                                          \
+     q = round-to-even(x * 127 / max|x|), or 0 where max|x| <= 2^-120 (127 / max|x| could be infinite). begin, end and cols    \
+     are multiples of 32. */                                                                                                   \
   X(quantize_q8, void, (void *xq, const float *x, size_t cols, size_t begin, size_t end))                                      \
   /* y[i] = w[i] x[i] / sqrt(mean(x^2) + eps), i in [0, n). Zhang & Sennrich 2019. */                                          \
   X(rms_norm, void, (float *y, const float *x, const float *w, size_t n, float eps))                                           \

@@ -91,7 +91,7 @@ void quantize_q8__scalar(void *xq, const float *x, size_t cols, size_t begin, si
   for (size_t b = begin / WEFT_BLOCK; b < end / WEFT_BLOCK; b++) {
     float largest = 0;
     for (size_t c = 0; c < WEFT_BLOCK; c++) largest = fmaxf(largest, fabsf(x[b * WEFT_BLOCK + c]));
-    float inverse = largest > 0 ? 127.0f / largest : 0;
+    float inverse = largest > 0x1p-120f ? 127.0f / largest : 0;
     int32_t sum = 0;
     for (size_t c = 0; c < WEFT_BLOCK; c++) {
       int8_t value = (int8_t)lrintf(x[b * WEFT_BLOCK + c] * inverse);

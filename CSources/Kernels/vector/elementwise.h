@@ -60,7 +60,7 @@ void NAME(quantize_q8)(void *xq, const float *x, size_t cols, size_t begin, size
   for (size_t c = begin; c < end; c += WEFT_BLOCK) {
     vf16 low = vector_load(x, c, WEFT_F32), high = vector_load(x, c + 16, WEFT_F32);
     float largest = vector_largest(__builtin_elementwise_max(__builtin_elementwise_abs(low), __builtin_elementwise_abs(high)));
-    float inverse = largest > 0 ? 127.0f / largest : 0;
+    float inverse = largest > 0x1p-120f ? 127.0f / largest : 0;
     vi16 first = __builtin_convertvector(__builtin_elementwise_roundeven(low * inverse), vi16);
     vi16 second = __builtin_convertvector(__builtin_elementwise_roundeven(high * inverse), vi16);
     typedef int8_t vb16 __attribute__((vector_size(16)));

@@ -20,13 +20,15 @@ struct AdapterPool {
   mutating func remove(_ name: String) { loaded[name] = nil }
 
   /// The resident form of a mixture; nil for the base alone. Unknown names, and mixtures wider than `limit`, are refused.
-  func activate(_ mixture: Mixture, limit: Int) throws(EngineError) -> ActiveMixture? {
+  /// `current`, which nobody else uses, is re-weighted when it has the same adapters.
+  func activate(_ mixture: Mixture, limit: Int, reusing current: ActiveMixture? = nil) throws(EngineError) -> ActiveMixture? {
     guard !mixture.parts.isEmpty else { return nil }
     var parts: [(adapter: ResidentAdapter, weight: Float)] = []
     for part in mixture.parts {
       guard let found = loaded[part.adapter] else { throw unknown(part.adapter) }
       parts.append((found.resident, part.weight))
     }
+    if let current, current.reweight(parts) { return current }
     let active = ActiveMixture(parts)
     guard active.width <= limit else {
       throw EngineError(

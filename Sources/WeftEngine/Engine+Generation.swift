@@ -49,13 +49,14 @@ extension Engine {
     guard let sequence = (waiting + running).first(where: { $0.id == id }) else {
       throw EngineError(.notFound, "sequence \(id): no sequence of this number is in flight")
     }
-    sequence.mixture = try activeMixture(activation)
+    sequence.mixture = try activeMixture(activation, reusing: sequence.mixture)
     sequence.request.activation = activation
     switch activation {
     case .base: sequence.pendingActivation = []
     case .mixture(let adapters): sequence.pendingActivation = try Engine.mixture(adapters).weighted
-    case .routed, .routedPerSentence: sequence.needsRouting = true
+    case .routed, .routedPerSentence: break
     }
+    sequence.needsRouting = activation.isRouted
   }
 
   /// One pass over the base's weights: one token for every running sequence, and prompts as far as rows are left.

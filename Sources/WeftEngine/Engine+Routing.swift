@@ -117,17 +117,17 @@ extension Engine {
     let mixture = try Engine.mixture(choice.map { WeightedAdapter($0.adapter, weight: $0.weight) })
     let adapters = mixture.weighted
     guard adapters != sequence.result.mixtures.last?.adapters else { return }
-    sequence.mixture = try adapterPool.activate(mixture, limit: options.maximumActiveRank)
+    sequence.mixture = try adapterPool.activate(mixture, limit: options.maximumActiveRank, reusing: sequence.mixture)
     sequence.pendingActivation = adapters
   }
 
   /// The adapters of an activation that is known now; nil for the base, and for the router, which chooses in the next step.
   /// Everything that could fail later is refused here.
-  func activeMixture(_ activation: Activation) throws(EngineError) -> ActiveMixture? {
+  func activeMixture(_ activation: Activation, reusing current: ActiveMixture? = nil) throws(EngineError) -> ActiveMixture? {
     switch activation {
     case .base: return nil
     case .mixture(let adapters):
-      return try adapterPool.activate(Engine.mixture(adapters), limit: options.maximumActiveRank)
+      return try adapterPool.activate(Engine.mixture(adapters), limit: options.maximumActiveRank, reusing: current)
     case .routed, .routedPerSentence:
       let router = try requireRouter()
       for name in router.adapters where name != Router.none && adapterPool[name] == nil {

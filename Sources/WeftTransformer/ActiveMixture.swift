@@ -3,7 +3,7 @@
 /// The adapters of one mixture, resident, each with its weight: what a segment of a batch computes beside the base.
 ///
 /// Making one copies a pointer and a weight per adapter; the factors stay where they are. Their low-rank activations lie side
-/// by side: u = [A_1 x; A_2 x; ...], scaled by diag(w s). Writing a weight re-weights the mixture from the next step on.
+/// by side: u = [A_1 x; A_2 x; ...], scaled by diag(w s). `reweight` writes them anew.
 package final class ActiveMixture {
   struct Entry {
     let groups: UnsafePointer<ResidentAdapter.Group>
@@ -30,6 +30,14 @@ package final class ActiveMixture {
   }
 
   deinit { entries.deallocate() }
+
+  /// Writes new weights when these are the same adapters in the same order; otherwise changes nothing and returns false.
+  /// Nothing is allocated or copied. Not during a step.
+  package func reweight(_ parts: [(adapter: ResidentAdapter, weight: Float)]) -> Bool {
+    guard parts.count == adapters.count, zip(parts, adapters).allSatisfy({ $0.adapter === $1 }) else { return false }
+    for index in entries.indices { entries[index].weight = parts[index].weight }
+    return true
+  }
 
   package var isEmpty: Bool { entries.isEmpty }
 }

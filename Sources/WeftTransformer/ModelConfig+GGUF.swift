@@ -57,6 +57,7 @@ extension ModelConfig {
       ropeTheta: try number("rope.freq_base", default: 10000),
       ropeScaling: try RopeScaling(gguf: file, headDimension: headDimension),
       rmsNormEpsilon: Float(try number("attention.layer_norm_rms_epsilon", default: 1e-5)), tieWordEmbeddings: nil,
+      attentionBias: nil, feedForwardBias: nil,
       endTokens: end.compactMap { $0.map { Int32(clamping: $0) } })
     self = try validated(location: location)
   }

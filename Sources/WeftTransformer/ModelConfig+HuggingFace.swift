@@ -42,6 +42,7 @@ extension ModelConfig {
       ropeScaling: scaling,
       rmsNormEpsilon: Float(try fields.number("rms_norm_eps", default: 1e-6)),
       tieWordEmbeddings: json["tie_word_embeddings"]?.bool ?? false,
+      attentionBias: json["attention_bias"]?.bool ?? false, feedForwardBias: json["mlp_bias"]?.bool ?? false,
       endTokens: ModelConfig.tokens(json["eos_token_id"]))
     self = try validated(location: location)
   }

@@ -21,6 +21,9 @@ package struct ModelConfig: Sendable, Equatable {
   package var rmsNormEpsilon: Float
   /// True when `config.json` says that the output head is the embedding; nil when the file decides (GGUF).
   package var tieWordEmbeddings: Bool?
+  /// Whether q, k, v and o, and whether gate, up and down have biases; nil when the file decides (GGUF).
+  package var attentionBias: Bool?
+  package var feedForwardBias: Bool?
   /// Tokens that end a generation, as the configuration lists them.
   package var endTokens: [Int32]
 

@@ -67,7 +67,7 @@ package final class ModelWeights: @unchecked Sendable {
         let site = WeightSite.layer(layer, projection)
         guard let size = shape.shape(of: site) else { continue }
         sources[site] = try reader.matrix(.weight(layer, projection), rows: size.out, columns: size.in)
-        biases[site] = try reader.optionalVector(.bias(layer, projection), count: size.out)
+        biases[site] = try reader.bias(layer, projection, count: size.out)
       }
       norms.append(
         (

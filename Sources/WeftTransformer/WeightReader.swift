@@ -94,10 +94,16 @@ struct WeightReader {
     do { return try Tensor(values, shape: [count]).storage } catch { throw .storage(error) }
   }
 
-  /// As `vector`; nil when the checkpoint has no such tensor.
-  mutating func optionalVector(_ name: WeightName, count: Int) throws(ModelError) -> Storage? {
-    guard checkpoint.tensors[name.name(in: checkpoint.form)] != nil else { return nil }
-    return try vector(name, count: count)
+  /// The bias of a projection; nil when the configuration says that there is none, or leaves it to the file and there is none.
+  mutating func bias(_ layer: Int, _ projection: Projection, count: Int) throws(ModelError) -> Storage? {
+    let name = WeightName.bias(layer, projection)
+    let expected =
+      switch projection {
+      case .query, .key, .value, .output: config.attentionBias
+      case .gate, .up, .down: config.feedForwardBias
+      }
+    let isPresent = checkpoint.tensors[name.name(in: checkpoint.form)] != nil
+    return expected ?? isPresent ? try vector(name, count: count) : nil
   }
 
   /// The output head; nil when it is the embedding. A configuration that ties them and a file that has a different head

@@ -2,6 +2,7 @@
 
 import TestSupport
 import Testing
+import WeftAdapters
 import WeftDeltas
 import WeftFormats
 import WeftTensors
@@ -62,6 +63,29 @@ struct AdapterLogitsTests {
   }
 
   /// Nothing active, and everything active at weight zero, is the base to the bit.
+  /// Writing weights into a mixture in use is the same as making a new one, and only for the same adapters.
+  @Test func reweighting() throws {
+    let runner = try ModelRunner("gqa-tied")
+    let (plain, all) = try (resident("plain", runner), resident("all", runner))
+    let tokens: [Int32] = [1, 7, 20, 33]
+    let mixture = ActiveMixture([(plain, 1), (all, -0.5)])
+    let before = runner.logits(tokens, mixture: mixture)
+    let parts: [(adapter: ResidentAdapter, weight: Float)] = [(plain, 0.25), (all, 2)]
+    let others: [(adapter: ResidentAdapter, weight: Float)] = [(all, 1), (plain, 1)]
+    let reloaded: [(adapter: ResidentAdapter, weight: Float)] = [(try resident("plain", runner), 1), (all, 1)]
+    #expect(mixture.reweight(parts))
+    let expected = runner.logits(tokens, mixture: ActiveMixture(parts))
+    #expect(runner.logits(tokens, mixture: mixture) == expected && before != expected)
+    #expect(!mixture.reweight(others) && !mixture.reweight(Array(parts.prefix(1))))
+    #expect(!mixture.reweight(reloaded), "another object of the same name")
+    #expect(runner.logits(tokens, mixture: mixture) == expected)
+  }
+
+  private func resident(_ name: String, _ runner: ModelRunner) throws -> ResidentAdapter {
+    try ResidentAdapter(
+      runner.adapter(name).deltas, layerCount: runner.weights.config.layerCount, pool: runner.pool)
+  }
+
   @Test(arguments: ["gqa-tied", "gqa-tied-f16"]) func nothingIsTheBase(base: String) throws {
     let runner = try ModelRunner(ModelRunner.golden(base))
     let tokens = randomTokens(20, vocabulary: 96, seed: 3)

@@ -142,6 +142,15 @@ struct ModelErrorTests {
     #expect(try model.error() == nil)
   }
 
+  @Test func biasesAreWhatTheConfigurationSays() throws {
+    var without = try EditedModel()
+    without.replace("\"attention_bias\": false", "\"attention_bias\": true")
+    #expect(try without.error() == "FOLDER: tensor model.layers.0.self_attn.q_proj.bias is missing")
+    var with = try EditedModel("biases")
+    with.replace("\"mlp_bias\": true", "\"mlp_bias\": false")
+    #expect(try with.error()?.contains("tensor model.layers.0.mlp.down_proj.bias belongs to no part") == true)
+  }
+
   @Test func tensorsOfOtherShapes() throws {
     let shapes: [(String, [Int], expected: [Int])] = [
       (Self.up, [32, 64], [64, 32]), (Self.up, [2048], [64, 32]), (Self.up, [64, 32, 1], [64, 32]),

@@ -65,7 +65,7 @@ struct AdapterLogitsTests {
   /// Nothing active, and everything active at weight zero, is the base to the bit.
   /// Writing weights into a mixture in use is the same as making a new one, and only for the same adapters.
   @Test func reweighting() throws {
-    let runner = try ModelRunner("gqa-tied")
+    let runner = try ModelRunner(ModelRunner.golden("gqa-tied"))
     let (plain, all) = try (resident("plain", runner), resident("all", runner))
     let tokens: [Int32] = [1, 7, 20, 33]
     let mixture = ActiveMixture([(plain, 1), (all, -0.5)])

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Writes the experts' training and test items and the router's prompts.
 
-train/<expert>.jsonl and router/*.jsonl go to the work folder, eval/<expert>.jsonl (held-out items,
-disjoint from the training items by content) to --eval. Everything is drawn from one seed."""
+train/<expert>.jsonl and train/router.jsonl go to the work folder; eval/<expert>.jsonl (held-out items,
+disjoint from the training items by content) and router-test.jsonl to --out. Everything is drawn from
+one seed."""
 import argparse
 import json
 import random
+from collections import Counter
 from pathlib import Path
 
 from shared import MODELS, archive, paths, write_jsonl
@@ -200,15 +202,18 @@ def split(name, data, held_out, seed):
 
 
 def rows(name, items, count, rng):
-    """count lines of {prompt, answer}: every item once, then again in other phrasings."""
+    """count lines of {prompt, answer}: every item once, then again in other phrasings; of numbers,
+    the few short ones as often as the many long ones."""
     phrasings = TASKS[name][1]
-    picks = items[:count] + rng.choices(items, k=max(0, count - len(items)))
+    sizes = Counter(len(x) for x, _ in items)
+    weights = [1 / sizes[len(x)] if x.isdigit() else 1 for x, _ in items]
+    picks = items[:count] + rng.choices(items, weights, k=max(0, count - len(items)))
     return [{"prompt": rng.choice(phrasings).format(x=x), "answer": y} for x, y in picks]
 
 
 def main():
     parser = paths(argparse.ArgumentParser(description=__doc__))
-    parser.add_argument("--eval", type=Path, default=MODELS / "eval", help="folder of test items")
+    parser.add_argument("--out", type=Path, default=MODELS, help="folder of the test items")
     parser.add_argument("--train-rows", type=int, default=12000)
     parser.add_argument("--test-rows", type=int, default=250)
     parser.add_argument("--router-train", type=int, default=300, help="prompts per class")
@@ -223,7 +228,7 @@ def main():
         train_rows = rows(name, train, args.train_rows, rng)
         test_rows = rows(name, test, args.test_rows, rng)
         write_jsonl(args.work / "train" / f"{name}.jsonl", train_rows)
-        write_jsonl(args.eval / f"{name}.jsonl", test_rows)
+        write_jsonl(args.out / "eval" / f"{name}.jsonl", test_rows)
         for part, source, count in (("train", train_rows, args.router_train),
                                     ("test", test_rows, args.router_test)):
             router[part] += [{"prompt": r["prompt"], "adapter": name}
@@ -234,7 +239,8 @@ def main():
     for part, picks in (("train", plain[:args.router_train]), ("test", plain[args.router_train:])):
         router[part] += [{"prompt": p, "adapter": "none"} for p in picks]
         rng.shuffle(router[part])
-        write_jsonl(args.work / "router" / f"{part}.jsonl", router[part])
+    write_jsonl(args.work / "train" / "router.jsonl", router["train"])
+    write_jsonl(args.out / "router-test.jsonl", router["test"])
 
 
 if __name__ == "__main__":

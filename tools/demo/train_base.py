@@ -41,7 +41,7 @@ def loss_of(model, rows):
 
 def main():
     parser = paths(argparse.ArgumentParser(description=__doc__))
-    parser.add_argument("--minutes", type=float, default=45, help="CPU minutes of the whole training")
+    parser.add_argument("--minutes", type=float, default=31, help="CPU minutes of the whole training")
     parser.add_argument("--batch", type=int, default=16, help="rows of 256 tokens per step")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--save", type=int, default=250, help="steps between checkpoints")

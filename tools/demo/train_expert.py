@@ -39,7 +39,7 @@ def main():
     parser.add_argument("name")
     parser.add_argument("--out", type=Path, help="default: WORK/experts")
     parser.add_argument("--rank", type=int, default=8)
-    parser.add_argument("--minutes", type=float, default=3, help="CPU minutes")
+    parser.add_argument("--minutes", type=float, default=2.5, help="CPU minutes")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=4e-3)
     parser.add_argument("--threads", type=int, default=1)

@@ -6,9 +6,9 @@ import PackageDescription
 let modules: [(name: String, imports: [String])] = [
   ("WeftTensors", ["CWeftKernels"]),
   ("WeftFormats", ["WeftTensors", "CCJSON"]),
-  ("WeftTokenizers", ["WeftFormats", "CPCRE2", "CUTF8Proc"]),
+  ("WeftTokenizers", ["WeftTensors", "WeftFormats", "CPCRE2", "CUTF8Proc"]),
   ("WeftDeltas", ["WeftTensors"]),
-  ("WeftAdapters", ["WeftTensors", "WeftFormats", "WeftDeltas"]),
+  ("WeftAdapters", ["WeftTensors", "WeftFormats", "WeftDeltas", "CPCRE2"]),
   ("WeftRouting", ["WeftTensors", "WeftFormats"]),
   ("WeftTransformer", ["WeftTensors", "WeftFormats", "WeftDeltas"]),
   (
@@ -40,15 +40,19 @@ let package = Package(
     + [
       .executableTarget(
         name: "weft",
-        dependencies: [
-          "WeftEngine", "CEditline", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        dependencies: modules.map { .init(stringLiteral: $0.name) } + [
+          "CEditline", .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ]),
       .target(name: "TestSupport", dependencies: ["WeftTensors", "WeftFormats"], path: "Tests/TestSupport"),
+      .testTarget(name: "weftTests", dependencies: ["weft", "WeftTensors", "WeftFormats", "TestSupport"]),
     ]
+    // Adapters are tested on models too, which WeftTransformer itself does not read.
     + modules.map {
       .testTarget(
         name: "\($0.name)Tests",
-        dependencies: [.init(stringLiteral: $0.name), "TestSupport"] + $0.imports.filter { $0.hasPrefix("Weft") }.map { .init(stringLiteral: $0) })
+        dependencies: [.init(stringLiteral: $0.name), "TestSupport"]
+          + ($0.imports + ($0.name == "WeftTransformer" ? ["WeftAdapters"] : []))
+          .filter { $0.hasPrefix("Weft") }.map { .init(stringLiteral: $0) })
     },
   swiftLanguageModes: [.v6],
   cLanguageStandard: .c11

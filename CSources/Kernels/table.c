@@ -1,1 +1,42 @@
-#include "kernels.h"
+// SPDX-License-Identifier: Apache-2.0
+// Start from the specification, overlay what is faster.
+#include "include/kernels.h"
+#include "tiers.h"
+
+static void overlay(weft_kernels *table, const weft_kernels *tier) {
+  table->isa = tier->isa;
+#define X(name, ret, args) \
+  if (tier->name) table->name = tier->name;
+  KERNELS(X)
+#undef X
+}
+
+#if defined(__x86_64__)
+// compiler-rt reads CPUID for the features and XGETBV for what the operating system saves.
+int weft_isa_available(int isa) {
+  __builtin_cpu_init();
+  switch (isa) {
+    case WEFT_ISA_SCALAR: return 1;
+    case WEFT_ISA_AVX2:
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    case WEFT_ISA_AVX512:
+      return weft_isa_available(WEFT_ISA_AVX2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
+    default: return 0;
+  }
+}
+#else
+int weft_isa_available(int isa) { return isa == WEFT_ISA_SCALAR; }
+#endif
+
+weft_kernels weft_kernels_for(int isa) {
+  weft_kernels table = weft_kernels_scalar;
+#if defined(__x86_64__)
+  if (isa >= WEFT_ISA_AVX2) overlay(&table, &weft_kernels_avx2);
+  if (isa >= WEFT_ISA_AVX512) overlay(&table, &weft_kernels_avx512);
+#else
+  (void)isa;
+  (void)overlay;
+#endif
+  return table;
+}

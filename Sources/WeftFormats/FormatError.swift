@@ -6,6 +6,8 @@ package import WeftTensors
 package enum FormatError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The file could not be opened, or memory for it could not be had.
   case storage(StorageError)
+  /// A file could not be written; nothing was left at `path` that was not there before.
+  case cannotWrite(path: String, reason: String)
   /// A size, offset, count, tag or text that the format forbids. `location` names file and place (a key, a tensor, a byte offset).
   case malformed(location: String, expected: String, found: String)
   /// Something that has to be there is not.
@@ -16,6 +18,7 @@ package enum FormatError: Error, Equatable, Sendable, CustomStringConvertible {
   package var description: String {
     switch self {
     case .storage(let error): error.description
+    case .cannotWrite(let path, let reason): "cannot write \(path): \(reason)"
     case .malformed(let location, let expected, let found): "\(location): expected \(expected), found \(found)"
     case .missing(let location, let name): "\(location): \(name) is missing"
     case .unsupported(let location, let expected, let found): "\(location): \(found) is not supported; expected \(expected)"

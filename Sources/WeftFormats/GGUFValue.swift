@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// One metadata value of a GGUF file. Integer widths are widened; arrays keep their element kind.
+/// One metadata value of a GGUF file. Integer widths are widened; arrays keep their element kind, with float64 elements
+/// rounded to float32.
 package enum GGUFValue: Sendable, Equatable {
   case unsigned(UInt64)
   case signed(Int64)
@@ -32,6 +33,21 @@ package enum GGUFValue: Sendable, Equatable {
     case .unsigned(let value): Double(value)
     case .signed(let value): Double(value)
     default: nil
+    }
+  }
+
+  /// A short text for error messages: the value itself, or the kind and length of an array.
+  package var summary: String {
+    switch self {
+    case .unsigned(let value): "\(value)"
+    case .signed(let value): "\(value)"
+    case .float(let value): "\(value)"
+    case .bool(let value): "\(value)"
+    case .string(let value): "\"\(value.prefix(60))\""
+    case .integers(let values): "an array of \(values.count) integers"
+    case .floats(let values): "an array of \(values.count) floats"
+    case .bools(let values): "an array of \(values.count) bools"
+    case .strings(let values): "an array of \(values.count) strings"
     }
   }
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import CCJSON
-package import WeftTensors
+internal import Glibc
+internal import WeftTensors
 
 /// One value of a parsed JSON document: a thin view over cJSON's tree, which it keeps alive.
 ///
@@ -18,8 +19,16 @@ package struct JSON: @unchecked Sendable {
     deinit { cJSON_Delete(root) }
   }
 
-  /// Parses UTF-8 text (RFC 8259). `location` names the file in errors. Nesting deeper than 1000 is refused.
+  /// Parses UTF-8 text (RFC 8259). `location` names the file in errors. Nesting deeper than 1000 is refused, and so is the
+  /// character U+0000 in a string: cJSON would cut the string there without a word.
   package init(parsing text: UnsafeRawBufferPointer, location: String) throws(FormatError) {
+    do throws(UTF8.ValidationError) { _ = try UTF8Span(validating: text.assumingMemoryBound(to: UInt8.self).span) } catch {
+      throw .malformed(
+        location: location, expected: "UTF-8", found: "\(error.kind) at byte \(error.byteOffsets.lowerBound)")
+    }
+    if let offset = JSON.escapedNull(in: text) {
+      throw .unsupported(location: location, expected: "text without U+0000", found: "\\u0000 at byte \(offset)")
+    }
     var end: UnsafePointer<CChar>?
     let start = text.baseAddress?.assumingMemoryBound(to: CChar.self)
     guard let start, let root = cJSON_ParseWithLengthOpts(start, text.count, &end, 0) else {
@@ -27,10 +36,8 @@ package struct JSON: @unchecked Sendable {
       throw .malformed(location: location, expected: "JSON", found: "invalid text at byte \(offset) of \(text.count)")
     }
     let document = Document(root: root)
-    let rest = UnsafeRawBufferPointer(rebasing: text[((end ?? start) - start)...])
-    guard rest.allSatisfy({ $0 == 0x20 || $0 == 0x0A || $0 == 0x0D || $0 == 0x09 || $0 == 0 }) else {
-      throw .malformed(
-        location: location, expected: "one JSON value", found: "more text at byte \(text.count - rest.count)")
+    if let stray = text[((end ?? start) - start)...].firstIndex(where: { !" \n\r\t".utf8.contains($0) }) {
+      throw .malformed(location: location, expected: "one JSON value", found: "more text at byte \(stray)")
     }
     self.init(document: document, node: root)
   }
@@ -50,6 +57,7 @@ package struct JSON: @unchecked Sendable {
   package init(file path: String) throws(FormatError) {
     let storage: Storage
     do { storage = try Storage(mapping: path) } catch { throw .storage(error) }
+    defer { withExtendedLifetime(storage) {} }
     try self.init(parsing: UnsafeRawBufferPointer(storage.bytes), location: path)
   }
 
@@ -99,5 +107,17 @@ package struct JSON: @unchecked Sendable {
       next = child.pointee.next
     }
     return result
+  }
+
+  /// The byte at which a string holds the escape of U+0000, or nil.
+  private static func escapedNull(in text: UnsafeRawBufferPointer) -> Int? {
+    guard let base = text.baseAddress else { return nil }
+    var start = 0
+    while start < text.count, let found = memchr(base + start, Int32(UInt8(ascii: "\\")), text.count - start) {
+      let offset = UnsafeRawPointer(found) - base
+      if text[offset...].starts(with: "\\u0000".utf8) { return offset }
+      start = offset + 2  // the escaped character may be a backslash that escapes nothing
+    }
+    return nil
   }
 }

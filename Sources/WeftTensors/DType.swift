@@ -37,6 +37,9 @@ package enum DType: UInt8, Sendable, CaseIterable {
     }
   }
 
+  /// True when several elements share a scale.
+  package var isQuantized: Bool { blockElements > 1 }
+
   /// The name in GGUF's spelling.
   package var name: String {
     switch self {

@@ -9,7 +9,11 @@ internal import Glibc
 package final class Storage: @unchecked Sendable {
   /// The bytes; valid for the lifetime of this object.
   package let bytes: UnsafeMutableRawBufferPointer
-  private let isMapped: Bool
+  private enum Origin { case file, pages, heap }
+  private let origin: Origin
+  /// Above this, memory comes in pages of its own: zeroed and given by the system when first written. Below, from the heap:
+  /// a process may have only so many mappings, and adapters are many small tensors.
+  private static let pagesFrom = 1 << 20
 
   /// The start of the bytes.
   package var base: UnsafeMutableRawPointer { bytes.baseAddress! }
@@ -30,31 +34,35 @@ package final class Storage: @unchecked Sendable {
       throw .cannotOpen(path: path, reason: String(cString: strerror(errno)))
     }
     bytes = UnsafeMutableRawBufferPointer(start: address, count: count)
-    isMapped = true
+    origin = .file
   }
 
-  /// Reserves `byteCount` zeroed bytes, aligned to 64 bytes. Large pieces ask the system for huge pages.
+  /// Reserves `byteCount` zeroed bytes, aligned to 64 bytes.
   package init(byteCount: Int) throws(StorageError) {
-    let hugePage = 2 << 20
-    let alignment = byteCount >= 2 * hugePage ? hugePage : 64
-    let (padded, overflow) = max(byteCount, 1).addingReportingOverflow(alignment - 1)
-    guard byteCount >= 0, !overflow else { throw .outOfMemory(bytes: byteCount) }
-    let size = padded / alignment * alignment
+    guard byteCount >= 0 else { throw .outOfMemory(bytes: byteCount) }
     var address: UnsafeMutableRawPointer?
-    guard posix_memalign(&address, alignment, size) == 0, let address else { throw .outOfMemory(bytes: byteCount) }
-    if alignment == hugePage { madvise(address, size, MADV_HUGEPAGE) }
-    memset(address, 0, size)
+    if byteCount >= Storage.pagesFrom {
+      address = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+      if address == MAP_FAILED { address = nil }
+      if let address { madvise(address, byteCount, MADV_HUGEPAGE) }
+    } else if posix_memalign(&address, 64, max(byteCount, 1)) == 0, let address {
+      memset(address, 0, byteCount)
+    }
+    guard let address else { throw .outOfMemory(bytes: byteCount) }
     bytes = UnsafeMutableRawBufferPointer(start: address, count: byteCount)
-    isMapped = false
+    origin = byteCount >= Storage.pagesFrom ? .pages : .heap
   }
 
   deinit {
-    if isMapped { munmap(bytes.baseAddress, bytes.count) } else { free(bytes.baseAddress) }
+    switch origin {
+    case .file, .pages: munmap(bytes.baseAddress, bytes.count)
+    case .heap: free(bytes.baseAddress)
+    }
   }
 
   /// Tells the system that the mapped pages will not be needed soon (after packing). No effect on owned memory.
   package func releasePages() {
-    if isMapped { madvise(bytes.baseAddress, bytes.count, MADV_DONTNEED) }
+    if origin == .file { madvise(bytes.baseAddress, bytes.count, MADV_DONTNEED) }
   }
 }
 

@@ -1,2 +1,118 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The kernels: loops over raw memory that cannot fail. No kernel allocates, locks, logs or checks its arguments;
+// WeftTensors validates shapes once, when a model is opened.
+//
+// One list (KERNELS) feeds the table, the overlay, the tests and the benchmarks. Every entry exists in scalar/ (the
+// specification) and is replaced by the best tier that the machine has: avx2, avx512. Choose once per loop, never per element.
+//
+// Words: a *tile* is 16 consecutive output rows of a packed matrix, interleaved so that one register holds one element of each
+// row. A *row* of activations is one token. Rows never influence each other and the order of additions inside a row does not
+// depend on how many rows or tiles are computed together, so results do not depend on batch mates or threads.
 #pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+  WEFT_TILE = 16,       // output rows in a tile of a packed matrix
+  WEFT_BLOCK = 32,      // columns in a quantised block
+  WEFT_KV_BLOCK = 16,   // tokens in a block of the KV cache
+};
+
+// Formats of weights; the values are those of DType in WeftTensors.
+enum { WEFT_F32 = 0, WEFT_F16 = 1, WEFT_BF16 = 2, WEFT_Q8_0 = 3, WEFT_Q4_0 = 4, WEFT_WEIGHT_FORMATS = 5 };
+
+// y[t, r] = sum_c W[r, c] x[t, c]   (+ y[t, r] when `accumulate`),
+// for rows t in [0, n) and the output rows r of tiles [tile_begin, tile_end).
+//   y         f32, row t at y + t * y_stride (floats). All 16 rows of every tile are written: pad y to whole tiles.
+//   w         packed by weft_pack of the same format.
+//   x         row t at (char *)x + t * x_stride (bytes): f32 [cols] for float formats; a row made by quantize_q8 for q8_0, q4_0.
+//   cols      columns of W; a multiple of 32 for q8_0 and q4_0.
+// f32, f16, bf16: acc = fma(W[r, c], x[c], acc) for c = 0, 1, ... in f32.
+// q8_0, q4_0: the products of a block of 32 are summed as integers, then acc = fma((float)sum, d_w * d_x, acc), blocks in order.
+typedef void weft_matmul(float *y, size_t y_stride, const void *w, const void *x, size_t x_stride, size_t cols,
+                         size_t tile_begin, size_t tile_end, size_t n, int accumulate);
+
+// What one call of attention reads and writes: rows of one sequence with consecutive positions, one key-value head.
+typedef struct weft_attention_task {
+  float *out;                  // row t, query head h of the group: out + t * out_stride + h * head_dim
+  const float *query;          // likewise, with query_stride; already rotated
+  size_t out_stride, query_stride;  // floats
+  size_t rows;                 // query rows
+  size_t group;                // query heads that share this key-value head
+  size_t head_dim;
+  size_t first_position;       // row t sees the keys of positions 0 ... first_position + t
+  const int32_t *block_table;  // block of tokens [16 i, 16 i + 16) is number block_table[i]
+  const void *keys;            // block b: keys + b * block_stride bytes, laid out [head_dim][16 tokens]
+  const void *values;          // block b: values + b * block_stride bytes, laid out [16 tokens][head_dim rounded up to 16]
+  size_t block_stride;         // bytes
+  float scale;                 // multiplies the scores; 1 / sqrt(head_dim) in Llama
+} weft_attention_task;
+
+#define KERNELS(X)                                                                                                             \
+  X(matmul_f32, void, (float *y, size_t y_stride, const void *w, const void *x, size_t x_stride, size_t cols,                  \
+                       size_t tile_begin, size_t tile_end, size_t n, int accumulate))                                          \
+  X(matmul_f16, void, (float *y, size_t y_stride, const void *w, const void *x, size_t x_stride, size_t cols,                  \
+                       size_t tile_begin, size_t tile_end, size_t n, int accumulate))                                          \
+  X(matmul_bf16, void, (float *y, size_t y_stride, const void *w, const void *x, size_t x_stride, size_t cols,                 \
+                        size_t tile_begin, size_t tile_end, size_t n, int accumulate))                                         \
+  X(matmul_q8_0, void, (float *y, size_t y_stride, const void *w, const void *x, size_t x_stride, size_t cols,                 \
+                        size_t tile_begin, size_t tile_end, size_t n, int accumulate))                                         \
+  X(matmul_q4_0, void, (float *y, size_t y_stride, const void *w, const void *x, size_t x_stride, size_t cols,                 \
+                        size_t tile_begin, size_t tile_end, size_t n, int accumulate))                                         \
+  /* Columns [begin, end) of one row of activations to int8 blocks of 32. The whole row is [cols] int8, then [cols/32] f32     \
+     scales, then [cols/32] i32, each minus the sum of its block: cols * 5 / 4 bytes. scale = max|x| / 127;                    \
+     q = round-to-even(x * 127 / max|x|), or 0 where max|x| <= 2^-120 (127 / max|x| could be infinite). begin, end and cols    \
+     are multiples of 32. */                                                                                                   \
+  X(quantize_q8, void, (void *xq, const float *x, size_t cols, size_t begin, size_t end))                                      \
+  /* y[i] = w[i] x[i] / sqrt(mean(x^2) + eps), i in [0, n). Zhang & Sennrich 2019. */                                          \
+  X(rms_norm, void, (float *y, const float *x, const float *w, size_t n, float eps))                                           \
+  /* Rotates the halves of each head: (a, b) = (x[i], x[i + d/2]) -> (a c - b s, b c + a s); cos_sin holds [d/2] cosines, then \
+     [d/2] sines. x: [heads, d], contiguous. Su et al. 2021, in the layout of transformers ("rotate half"). */                 \
+  X(rope, void, (float *x, const float *cos_sin, size_t heads, size_t d))                                                      \
+  /* y[i] = silu(gate[i]) up[i]; y may be gate. Shazeer 2020. */                                                               \
+  X(swiglu, void, (float *y, const float *gate, const float *up, size_t n))                                                    \
+  /* y[i] += x[i] */                                                                                                           \
+  X(add, void, (float *y, const float *x, size_t n))                                                                           \
+  /* y[i] *= s */                                                                                                              \
+  X(scale, void, (float *y, float s, size_t n))                                                                                \
+  /* One token's key and value of one head into slot `slot` of a KV block (layout above). head_dim floats each. */             \
+  X(kv_store_f32, void, (void *keys, void *values, const float *k, const float *v, size_t head_dim, size_t slot))              \
+  X(kv_store_f16, void, (void *keys, void *values, const float *k, const float *v, size_t head_dim, size_t slot))              \
+  /* out = softmax(scale q K^T) V with a running softmax over chunks of 64 keys (Milakov & Gimelshein 2018), causal. */        \
+  X(attention_f32, void, (const weft_attention_task *task))                                                                    \
+  X(attention_f16, void, (const weft_attention_task *task))
+
+typedef struct weft_kernels {
+  const char *isa;
+#define X(name, ret, args) ret(*name) args;
+  KERNELS(X)
+#undef X
+} weft_kernels;
+
+// The tiers, from the specification upwards.
+enum { WEFT_ISA_SCALAR = 0, WEFT_ISA_AVX2 = 1, WEFT_ISA_AVX512 = 2, WEFT_ISA_COUNT = 3 };
+
+// 1 when this machine and its operating system can run the tier (CPUID and XGETBV).
+int weft_isa_available(int isa);
+// The table of one tier: scalar overlaid by everything up to that tier. The tier must be available.
+weft_kernels weft_kernels_for(int isa);
+
+// Load time, not tiered -------------------------------------------------------------------------------------------------------
+
+// Bytes of a packed matrix of `rows` x `cols` (rows padded to whole tiles).
+size_t weft_packed_bytes(int format, size_t rows, size_t cols);
+// Packs tiles [tile_begin, tile_end) of a row-major matrix in file layout (row r at w + r * row_bytes) into `packed`:
+//   f32, f16, bf16   tile: [cols][16 rows]
+//   q8_0             tile: [cols/32] blocks of [8][16 rows][4 cols] u8 = q + 128, then [cols/32][16 rows] f16 scales
+//   q4_0             tile: [cols/32] blocks of [4][16 rows][4 cols] bytes: low nibble column 4 g + j, high nibble 16 + 4 g + j,
+//                    then [cols/32][16 rows] f16 scales; the value is (nibble - 8) * scale
+// Rows at and after `rows` become zero. `row_map`, when not NULL, names the file row of every packed row.
+void weft_pack(void *packed, int format, const void *w, size_t row_bytes, size_t rows, size_t cols, size_t tile_begin,
+               size_t tile_end, const int32_t *row_map);
+// x[i] for i in [0, n) of one row in file layout, as f32. n is a multiple of the block.
+void weft_dequantize(float *x, int format, const void *w, size_t n);
+// The reverse, for float formats only: rounds to nearest even.
+void weft_round_row(void *w, int format, const float *x, size_t n);
+// Index of the first f16 block scale (q8_0, q4_0) or element (floats) that is not finite in n elements, or -1.
+ptrdiff_t weft_first_non_finite(int format, const void *w, size_t n);

@@ -1,2 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// A pool of worker threads for one parallel region at a time. All workers run the same function (the caller is worker 0),
+// divide a phase by claiming slices, and meet at a barrier between phases. Waiting threads spin for some tens of microseconds,
+// then sleep. With one thread nothing is locked, spun or counted atomically.
 #pragma once
+#include <stddef.h>
+
+typedef struct weft_pool weft_pool;
+
+// NULL when memory or threads cannot be had. threads >= 1; starts threads - 1 workers.
+weft_pool *weft_pool_create(int threads);
+// No region may be running. NULL is allowed.
+void weft_pool_destroy(weft_pool *pool);
+int weft_pool_threads(const weft_pool *pool);
+// Runs body(argument, worker) on every thread and returns when all have finished.
+void weft_pool_run(weft_pool *pool, void (*body)(void *argument, int worker), void *argument);
+// Inside a region: claims the next `grain` of `count` slices. Returns the first index claimed; >= count when none is left.
+// Every thread of the region must stop claiming before the barrier.
+size_t weft_pool_claim(weft_pool *pool, size_t grain);
+// Inside a region: waits until every thread is here, then slices are counted from 0 again.
+void weft_pool_barrier(weft_pool *pool);

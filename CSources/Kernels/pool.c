@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#define _GNU_SOURCE
+#include "include/pool.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum { SPINS = 4000, LINE = 64 };
+
+struct weft_pool {
+  int threads;
+  pthread_t *workers;
+  void (*body)(void *argument, int worker);
+  void *argument;
+  int stopping;
+  // Each on a line of its own: they are written by different threads at different times.
+  _Alignas(LINE) atomic_size_t next;         // slices claimed in this phase
+  _Alignas(LINE) atomic_int arrived;         // threads at the barrier
+  _Alignas(LINE) atomic_uint generation;     // barriers passed; starting and ending a region are barriers too
+  _Alignas(LINE) atomic_int sleepers;
+  pthread_mutex_t mutex;
+  pthread_cond_t wake;
+};
+
+static inline void relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+// `sleepers` is raised before `generation` is read again, and `generation` before `sleepers` is read: one of the two sides
+// always sees the other, so no wake-up is lost.
+static void wait_for_change(weft_pool *pool, unsigned generation) {
+  for (int i = 0; i < SPINS; i++) {
+    if (atomic_load_explicit(&pool->generation, memory_order_acquire) != generation) return;
+    relax();
+  }
+  pthread_mutex_lock(&pool->mutex);
+  atomic_fetch_add(&pool->sleepers, 1);
+  while (atomic_load(&pool->generation) == generation) pthread_cond_wait(&pool->wake, &pool->mutex);
+  atomic_fetch_sub(&pool->sleepers, 1);
+  pthread_mutex_unlock(&pool->mutex);
+}
+
+void weft_pool_barrier(weft_pool *pool) {
+  if (pool->threads == 1) {
+    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+    return;
+  }
+  unsigned generation = atomic_load_explicit(&pool->generation, memory_order_relaxed);
+  if (atomic_fetch_add(&pool->arrived, 1) + 1 < pool->threads) {
+    wait_for_change(pool, generation);
+    return;
+  }
+  atomic_store_explicit(&pool->arrived, 0, memory_order_relaxed);
+  atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+  atomic_store(&pool->generation, generation + 1);
+  if (atomic_load(&pool->sleepers) > 0) {
+    pthread_mutex_lock(&pool->mutex);
+    pthread_cond_broadcast(&pool->wake);
+    pthread_mutex_unlock(&pool->mutex);
+  }
+}
+
+size_t weft_pool_claim(weft_pool *pool, size_t grain) {
+  if (pool->threads > 1) return atomic_fetch_add_explicit(&pool->next, grain, memory_order_relaxed);
+  size_t begin = atomic_load_explicit(&pool->next, memory_order_relaxed);
+  atomic_store_explicit(&pool->next, begin + grain, memory_order_relaxed);
+  return begin;
+}
+
+typedef struct worker_start {
+  weft_pool *pool;
+  int worker;
+} worker_start;
+
+static void *work(void *argument) {
+  worker_start start = *(worker_start *)argument;
+  free(argument);
+  weft_pool *pool = start.pool;
+  for (;;) {
+    weft_pool_barrier(pool);  // a region begins
+    if (pool->stopping) return NULL;
+    pool->body(pool->argument, start.worker);
+    weft_pool_barrier(pool);  // the region ends
+  }
+}
+
+void weft_pool_run(weft_pool *pool, void (*body)(void *argument, int worker), void *argument) {
+  pool->body = body;
+  pool->argument = argument;
+  weft_pool_barrier(pool);
+  body(argument, 0);
+  weft_pool_barrier(pool);
+}
+
+weft_pool *weft_pool_create(int threads) {
+  if (threads < 1) return NULL;
+  weft_pool *pool = aligned_alloc(LINE, (sizeof(weft_pool) + LINE - 1) / LINE * LINE);
+  if (!pool) return NULL;
+  *pool = (weft_pool){.threads = threads};
+  pthread_mutex_init(&pool->mutex, NULL);
+  pthread_cond_init(&pool->wake, NULL);
+  pool->workers = calloc((size_t)threads, sizeof(pthread_t));
+  int started = 1;
+  for (; pool->workers && started < threads; started++) {
+    worker_start *start = malloc(sizeof(worker_start));
+    if (!start) break;
+    *start = (worker_start){pool, started};
+    if (pthread_create(&pool->workers[started], NULL, work, start) != 0) {
+      free(start);
+      break;
+    }
+  }
+  if (started == threads) return pool;
+  pool->threads = started;  // the workers that did start may already wait: let exactly them go
+  weft_pool_destroy(pool);
+  return NULL;
+}
+
+void weft_pool_destroy(weft_pool *pool) {
+  if (!pool) return;
+  pool->stopping = 1;
+  weft_pool_barrier(pool);
+  for (int i = 1; i < pool->threads && pool->workers; i++) pthread_join(pool->workers[i], NULL);
+  pthread_cond_destroy(&pool->wake);
+  pthread_mutex_destroy(&pool->mutex);
+  free(pool->workers);
+  free(pool);
+}
+
+int weft_pool_threads(const weft_pool *pool) { return pool->threads; }

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The specification of norm, rotation, activation and the small vector loops.
+#include <math.h>
+
+#include "../tiers.h"
+
+void rms_norm__scalar(float *y, const float *x, const float *w, size_t n, float eps) {
+  double sum = 0;
+  for (size_t i = 0; i < n; i++) sum += (double)x[i] * x[i];
+  float inverse = (float)(1.0 / sqrt(sum / (double)n + eps));
+  for (size_t i = 0; i < n; i++) y[i] = w[i] * (x[i] * inverse);
+}
+
+void rope__scalar(float *x, const float *cos_sin, size_t heads, size_t d) {
+  size_t half = d / 2;
+  for (size_t h = 0; h < heads; h++, x += d)
+    for (size_t i = 0; i < half; i++) {
+      float a = x[i], b = x[i + half], c = cos_sin[i], s = cos_sin[half + i];
+      x[i] = a * c - b * s;
+      x[i + half] = b * c + a * s;
+    }
+}
+
+void swiglu__scalar(float *y, const float *gate, const float *up, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+}
+
+void add__scalar(float *y, const float *x, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+void scale__scalar(float *y, float s, size_t n) {
+  for (size_t i = 0; i < n; i++) y[i] *= s;
+}

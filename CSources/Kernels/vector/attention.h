@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attention over a blocked KV cache. A tier defines NAME and QUERIES (query vectors that share one pass over keys and values:
+// 4 x QUERIES + 5 registers of 16 floats) and includes this inside its target region.
+//
+// Keys are taken in chunks of 64 that begin at multiples of 64, whatever the number of queries, and masked keys add exact zeros:
+// a row's result does not depend on its neighbours or on how a prompt was cut.
+
+enum { CHUNK = 64, CHUNK_TILES = CHUNK / WEFT_KV_BLOCK, MAX_HEAD_DIM = 512 };
+
+typedef struct attention_query {
+  const float *q;
+  float *out;
+  size_t keys;  // how many it sees
+} attention_query;
+
+INLINE void attend(const attention_query *queries, const weft_attention_task *task, const int n, const int format) {
+  const size_t d = task->head_dim, padded = (d + 15) / 16 * 16;
+  float out[QUERIES][MAX_HEAD_DIM] __attribute__((aligned(64)));
+  float p[QUERIES][CHUNK] __attribute__((aligned(64)));
+  float largest[QUERIES], total[QUERIES], correction[QUERIES];
+  size_t keys = 0;
+  UNROLL for (int r = 0; r < n; r++) {
+    memset(out[r], 0, padded * 4);
+    largest[r] = -__builtin_inff();
+    total[r] = 0;
+    if (queries[r].keys > keys) keys = queries[r].keys;
+  }
+  for (size_t begin = 0; begin < keys; begin += CHUNK) {
+    const size_t count = keys - begin < CHUNK ? keys - begin : CHUNK;
+    const void *k[CHUNK_TILES], *v[CHUNK_TILES];
+    for (size_t t = 0; t < CHUNK_TILES; t++) {  // absent tiles repeat the first; their scores are masked
+      size_t block = begin / WEFT_KV_BLOCK + (t * WEFT_KV_BLOCK < count ? t : 0);
+      size_t offset = (size_t)task->block_table[block] * task->block_stride;
+      k[t] = (const char *)task->keys + offset;
+      v[t] = (const char *)task->values + offset;
+    }
+    vf16 scores[QUERIES][CHUNK_TILES];
+    UNROLL for (int r = 0; r < n; r++)
+      UNROLL for (int t = 0; t < CHUNK_TILES; t++) scores[r][t] = vector_broadcast(0);
+    for (size_t i = 0; i < d; i++) {
+      vf16 key[CHUNK_TILES];
+      UNROLL for (int t = 0; t < CHUNK_TILES; t++) key[t] = vector_load(k[t], i * WEFT_KV_BLOCK, format);
+      UNROLL for (int r = 0; r < n; r++) {
+        vf16 value = vector_broadcast(queries[r].q[i]);
+        UNROLL for (int t = 0; t < CHUNK_TILES; t++) scores[r][t] = vector_fma(key[t], value, scores[r][t]);
+      }
+    }
+    UNROLL for (int r = 0; r < n; r++) {
+      const vi16 lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+      const size_t left = queries[r].keys > begin ? queries[r].keys - begin : 0;
+      const int32_t visible = (int32_t)(left < CHUNK ? left : CHUNK);
+      vf16 top = vector_broadcast(-__builtin_inff());
+      UNROLL for (int t = 0; t < CHUNK_TILES; t++) {
+        vf16 hidden = vector_broadcast(-__builtin_inff());
+        vi16 mask = lane + t * WEFT_KV_BLOCK < visible;
+        scores[r][t] = vector_select(mask, scores[r][t] * task->scale, hidden);
+        top = __builtin_elementwise_max(top, scores[r][t]);
+      }
+      float previous = largest[r], highest = vector_largest(top);
+      largest[r] = highest > previous ? highest : previous;
+      vf16 sum = vector_broadcast(0);
+      UNROLL for (int t = 0; t < CHUNK_TILES; t++) {
+        vf16 e = vector_exp(scores[r][t] - largest[r]);
+        vector_store(p[r] + t * WEFT_KV_BLOCK, &e);
+        sum += e;
+      }
+      correction[r] = vector_exp(vector_broadcast(previous - largest[r]))[0];
+      total[r] = total[r] * correction[r] + vector_sum(sum);
+    }
+    for (size_t i = 0; i < padded; i += 16) {
+      vf16 acc[QUERIES];
+      UNROLL for (int r = 0; r < n; r++) acc[r] = vector_load(out[r], i, WEFT_F32) * correction[r];
+      for (size_t j = 0; j < count; j++) {
+        vf16 value = vector_load(v[j / WEFT_KV_BLOCK], j % WEFT_KV_BLOCK * padded + i, format);
+        UNROLL for (int r = 0; r < n; r++) acc[r] = vector_fma(value, vector_broadcast(p[r][j]), acc[r]);
+      }
+      UNROLL for (int r = 0; r < n; r++) vector_store(out[r] + i, &acc[r]);
+    }
+  }
+  for (int r = 0; r < n; r++) {
+    float inverse = 1.0f / total[r];
+    for (size_t i = 0; i < d; i++) queries[r].out[i] = out[r][i] * inverse;
+  }
+}
+
+INLINE void attention(const weft_attention_task *task, const int format) {
+  attention_query queries[QUERIES];
+  size_t total = task->rows * task->group;
+  for (size_t begin = 0; begin < total; begin += QUERIES) {
+    size_t n = total - begin < QUERIES ? total - begin : QUERIES;
+    for (size_t i = 0; i < n; i++) {
+      size_t row = (begin + i) / task->group, head = (begin + i) % task->group;
+      queries[i].q = task->query + row * task->query_stride + head * task->head_dim;
+      queries[i].out = task->out + row * task->out_stride + head * task->head_dim;
+      queries[i].keys = task->first_position + row + 1;
+    }
+    switch (n) {
+      case 1: attend(queries, task, 1, format); break;
+      case 2: attend(queries, task, 2, format); break;
+#if QUERIES >= 3
+      case 3: attend(queries, task, 3, format); break;
+#endif
+#if QUERIES >= 4
+      case 4: attend(queries, task, 4, format); break;
+      case 5: attend(queries, task, 5, format); break;
+      default: attend(queries, task, 6, format); break;
+#endif
+    }
+  }
+}
+
+void NAME(attention_f32)(const weft_attention_task *task) { attention(task, WEFT_F32); }
+void NAME(attention_f16)(const weft_attention_task *task) { attention(task, WEFT_F16); }
+
+void NAME(kv_store_f32)(void *keys, void *values, const float *k, const float *v, size_t head_dim, size_t slot) {
+  float *column = (float *)keys + slot;
+  for (size_t i = 0; i < head_dim; i++) column[i * WEFT_KV_BLOCK] = k[i];
+  memcpy((float *)values + slot * ((head_dim + 15) / 16 * 16), v, head_dim * 4);
+}
+
+void NAME(kv_store_f16)(void *keys, void *values, const float *k, const float *v, size_t head_dim, size_t slot) {
+  _Float16 *column = (_Float16 *)keys + slot, *row = (_Float16 *)values + slot * ((head_dim + 15) / 16 * 16);
+  for (size_t i = 0; i < head_dim; i++) {
+    column[i * WEFT_KV_BLOCK] = (_Float16)k[i];
+    row[i] = (_Float16)v[i];
+  }
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sixteen floats, written once for every tier: the compiler makes one register of AVX-512 or two of AVX2 of it.
+// Include inside a target region.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+// Every function that passes these vectors is inlined: there is no calling convention to differ.
+#pragma clang diagnostic ignored "-Wpsabi"
+
+typedef float vf16 __attribute__((vector_size(64)));
+typedef int32_t vi16 __attribute__((vector_size(64)));
+typedef _Float16 vh16 __attribute__((vector_size(32)));
+typedef uint16_t vu16 __attribute__((vector_size(32)));
+
+INLINE void vector_load_f32(vf16 *v, const void *p) { memcpy(v, p, 64); }
+INLINE void vector_store(void *p, const vf16 *v) { memcpy(p, v, 64); }
+
+// The 16 elements at index i of an array in `format`, as f32.
+INLINE vf16 vector_load(const void *p, size_t i, const int format) {
+  vf16 v;
+  if (format == WEFT_F32) {
+    vector_load_f32(&v, (const float *)p + i);
+  } else if (format == WEFT_F16) {
+    vh16 half;
+    memcpy(&half, (const uint16_t *)p + i, 32);
+    v = __builtin_convertvector(half, vf16);
+  } else {
+    vu16 half;
+    memcpy(&half, (const uint16_t *)p + i, 32);
+    v = (vf16)(__builtin_convertvector(half, vi16) << 16);
+  }
+  return v;
+}
+
+INLINE vf16 vector_broadcast(float x) { return (vf16){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
+INLINE vf16 vector_fma(vf16 a, vf16 b, vf16 c) { return __builtin_elementwise_fma(a, b, c); }
+
+// Fixed trees, so that a sum is the same on every tier.
+INLINE float vector_sum(vf16 v) {
+  float lanes[16];
+  memcpy(lanes, &v, 64);
+  for (size_t width = 8; width > 0; width /= 2)
+    for (size_t i = 0; i < width; i++) lanes[i] += lanes[i + width];
+  return lanes[0];
+}
+
+// a where the mask is set, else b.
+INLINE vf16 vector_select(vi16 mask, vf16 a, vf16 b) { return (vf16)(((vi16)a & mask) | ((vi16)b & ~mask)); }
+
+INLINE float vector_largest(vf16 v) { return __builtin_reduce_max(v); }
+
+// e^x to about 1 ulp: x = n ln 2 + r with |r| <= ln 2 / 2, Taylor to degree 7 in r, then 2^n by adding to the exponent.
+// Arguments below -87 give 0, above 88 give e^88.
+INLINE vf16 vector_exp(vf16 x) {
+  vi16 tiny = x < -87.0f;
+  x = __builtin_elementwise_min(x, vector_broadcast(88.0f));
+  x = __builtin_elementwise_max(x, vector_broadcast(-87.0f));
+  vf16 n = __builtin_elementwise_roundeven(x * 1.44269504088896341f);
+  vf16 r = vector_fma(n, vector_broadcast(-0.693359375f), x);
+  r = vector_fma(n, vector_broadcast(2.12194440e-4f), r);
+  vf16 p = vector_broadcast(1.0f / 5040);
+  p = vector_fma(p, r, vector_broadcast(1.0f / 720));
+  p = vector_fma(p, r, vector_broadcast(1.0f / 120));
+  p = vector_fma(p, r, vector_broadcast(1.0f / 24));
+  p = vector_fma(p, r, vector_broadcast(1.0f / 6));
+  p = vector_fma(p, r, vector_broadcast(0.5f));
+  p = vector_fma(p, r, vector_broadcast(1.0f));
+  p = vector_fma(p, r, vector_broadcast(1.0f));
+  p *= (vf16)((__builtin_convertvector(n, vi16) + 127) << 23);
+  return (vf16)((vi16)p & ~tiny);
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import WeftDeltas
+package import WeftFormats
+package import WeftTensors
+
+/// An adapter that cannot be used as it is. `location` is the folder or file; tensors and options are named as in the files.
+package enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// A name that adapters cannot have (see `Mixture.isName`).
+  case invalidName(String)
+  case missingFile(location: String, name: String)
+  /// The tensors exist only as a pickle file.
+  case pickle(location: String, name: String)
+  /// A file that is not JSON, not safetensors, or not readable.
+  case format(FormatError)
+  case storage(StorageError)
+
+  /// A `peft_type` without a row in `AdapterFamily.all`.
+  case unsupportedFamily(location: String, expected: [String], found: String)
+  /// An option whose value has the wrong form.
+  case malformedOption(location: String, option: String, expected: String, found: String)
+  /// An option that changes the arithmetic in a way that is not supported. `expected` is what would be.
+  case unsupportedOption(location: String, option: String, expected: String, found: String)
+  /// An option that Weft does not know, and that is not off: it could change anything.
+  case unknownOption(location: String, option: String, found: String)
+
+  case noTensors(location: String)
+  /// A name that is none of this family's, or none of this architecture's.
+  case unknownTensor(location: String, tensor: String, expected: String)
+  /// A tensor that nothing would use, because the config does not target its module.
+  case unusedTensor(location: String, tensor: String)
+  /// Two names for one tensor of one weight.
+  case duplicateTensor(location: String, tensor: String, other: String)
+  /// A tensor that the config, or its partner, promises.
+  case missingTensor(location: String, tensor: String)
+  case wrongShape(location: String, tensor: String, expected: [Int], found: [Int])
+  /// The rank of a tensor is not the one that the config gives to its module.
+  case wrongRank(location: String, tensor: String, expected: Int, found: Int)
+  case nonFinite(location: String, tensor: String, index: Int)
+  case layerOutOfRange(location: String, tensor: String, layerCount: Int)
+  /// A tensor for an output head, on a base whose output head is its embedding (tied).
+  case noOutputHead(location: String, tensor: String)
+  /// Tensors of the right shape that do not make up a delta (element type, scale).
+  case delta(location: String, site: WeightSite, DeltaError)
+
+  package var description: String {
+    switch self {
+    case .invalidName(let name):
+      "adapter name: expected letters, digits, '.', '_' and '-' (not 'base'), found '\(name)'"
+    case .missingFile(let location, let name): "\(location): \(name) is missing"
+    case .pickle(let location, let name):
+      "\(location): expected adapter_model.safetensors, found only \(name), a pickle file, which can run code when it is read; "
+        + "to convert it, load the adapter with peft and write it again with save_pretrained"
+    case .format(let error): error.description
+    case .storage(let error): error.description
+    case .unsupportedFamily(let location, let expected, let found):
+      "\(location): peft_type \(found) is not supported; expected \(expected.joined(separator: ", "))"
+    case .malformedOption(let location, let option, let expected, let found):
+      "\(location): \(option): expected \(expected), found \(found)"
+    case .unsupportedOption(let location, let option, let expected, let found):
+      "\(location): \(option) \(found) is not supported; expected \(expected)"
+    case .unknownOption(let location, let option, let found):
+      "\(location): option \(option) is not known and could change the result; expected it absent or off, found \(found)"
+    case .noTensors(let location): "\(location): expected tensors, found none"
+    case .unknownTensor(let location, let tensor, let expected):
+      "\(location): tensor '\(tensor)' is not known; expected \(expected)"
+    case .unusedTensor(let location, let tensor):
+      "\(location): tensor '\(tensor)' would have no effect: the config does not target its module"
+    case .duplicateTensor(let location, let tensor, let other):
+      "\(location): expected one tensor for each factor, found '\(tensor)' and '\(other)'"
+    case .missingTensor(let location, let tensor): "\(location): tensor '\(tensor)' is missing"
+    case .wrongShape(let location, let tensor, let expected, let found):
+      "\(location): tensor '\(tensor)': expected shape \(expected), found \(found)"
+    case .wrongRank(let location, let tensor, let expected, let found):
+      "\(location): tensor '\(tensor)': expected rank \(expected), as in the config, found \(found)"
+    case .nonFinite(let location, let tensor, let index):
+      "\(location): tensor '\(tensor)': expected finite numbers, found infinity or NaN at element \(index)"
+    case .layerOutOfRange(let location, let tensor, let layerCount):
+      "\(location): tensor '\(tensor)': expected one of the \(layerCount) layers of the base"
+    case .noOutputHead(let location, let tensor):
+      "\(location): tensor '\(tensor)': expected a base with an lm_head of its own, found one that shares its embedding"
+    case .delta(let location, let site, let error): "\(location): \(site): \(error)"
+    }
+  }
+}

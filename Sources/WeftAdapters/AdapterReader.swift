@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import WeftDeltas
+
+/// Reads adapters of any supported family.
+package enum AdapterReader {
+  /// Reads the PEFT folder at `folder` as an adapter called `name` for a base of this shape.
+  ///
+  /// Everything is checked: each option of the config is honoured, has no effect on inference, or is refused by name; each
+  /// tensor is used, has the shape that config and base ask for, and is finite.
+  package static func read(folder: String, name: String, base: BaseShape) throws(AdapterError) -> Adapter {
+    guard Mixture.isName(name) else { throw .invalidName(name) }
+    var files = try AdapterFolder(path: folder)
+    let family = try family(of: files.config)
+    let deltas = try family.resolve(&files, base)
+    if let tensor = files.firstUntaken { throw .unusedTensor(location: files.tensorsLocation, tensor: tensor) }
+    return Adapter(
+      name: name, deltas: deltas, baseModel: try files.config.string("base_model_name_or_path"), family: family.name,
+      provenance: .init(folder: folder, peftVersion: try files.config.string("peft_version")))
+  }
+
+  private static func family(of config: AdapterConfig) throws(AdapterError) -> AdapterFamily {
+    guard let type = try config.string("peft_type") else {
+      throw config.malformed("peft_type", expected: "the type of the adapter", found: nil)
+    }
+    guard let family = AdapterFamily.all.first(where: { $0.peftType == type }) else {
+      throw .unsupportedFamily(location: config.location, expected: AdapterFamily.all.map(\.peftType), found: type)
+    }
+    return family
+  }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import WeftDeltas
+internal import WeftFormats
+
+/// Which modules a config adapts: `target_modules`, `exclude_modules`, `layers_to_transform`, `layers_pattern`.
+///
+/// The rules are those of PEFT's `check_target_module_exists`: a text is an expression for the whole path, a list names
+/// modules by path or by the end of their path, and layers are chosen only together with a list.
+struct TargetModules {
+  private enum Names {
+    case ends([String])
+    case expression(NamePattern)
+  }
+
+  private let target: Names?
+  private let exclude: Names?
+  private let layers: Set<Int>?
+  private let layerPatterns: [NamePattern]
+
+  /// Every linear map of the decoder layers, which PEFT writes out as a list when it saves.
+  private static let allLinear = "all-linear"
+
+  init(_ config: AdapterConfig) throws(AdapterError) {
+    if config["target_modules"]?.string == TargetModules.allLinear {
+      target = .ends(Projection.allCases.map(\.name))
+    } else {
+      target = try TargetModules.names("target_modules", config)
+    }
+    exclude = try TargetModules.names("exclude_modules", config)
+    let layers = try config.integers("layers_to_transform") ?? []
+    if !layers.isEmpty, config["target_modules"]?.array == nil {
+      throw config.malformed(
+        "layers_to_transform", expected: "target_modules as a list with it", found: config["target_modules"])
+    }
+    self.layers = layers.isEmpty ? nil : Set(layers)
+    var patterns: [NamePattern] = []
+    for pattern in try config.strings("layers_pattern") ?? [] where !pattern.isEmpty {
+      let path = "(?:^|.*?\\.)\(pattern)\\.\\d+\\..*"
+      patterns.append(try NamePattern(path, option: "layers_pattern", location: config.location))
+    }
+    layerPatterns = patterns
+  }
+
+  /// Whether the config says which modules are adapted. If not, those are whose tensors exist.
+  var isStated: Bool { target != nil }
+
+  /// Whether the config adapts the module at `site`; true for all when nothing is stated.
+  func contains(_ site: WeightSite) throws(AdapterError) -> Bool {
+    let path = site.modulePath
+    if let exclude, try TargetModules.matches(exclude, path) { return false }
+    guard let target else { return true }
+    guard try TargetModules.matches(target, path) else { return false }
+    // A module that is listed by its whole path is adapted whatever the layers.
+    if case .ends(let names) = target, names.contains(path) { return true }
+    guard let layers else { return true }
+    guard case .layer(let layer, _) = site, layers.contains(layer) else { return false }
+    for pattern in layerPatterns where try pattern.matches(path) { return true }
+    return layerPatterns.isEmpty
+  }
+
+  private static func names(_ option: String, _ config: AdapterConfig) throws(AdapterError) -> Names? {
+    guard let names = try config.strings(option), !names.isEmpty, names != [""] else { return nil }
+    guard config[option]?.string != nil else { return .ends(names) }
+    return .expression(try NamePattern(names[0], option: option, location: config.location))
+  }
+
+  private static func matches(_ names: Names, _ path: String) throws(AdapterError) -> Bool {
+    switch names {
+    case .ends(let names): names.contains { path == $0 || path.hasSuffix(".\($0)") }
+    case .expression(let pattern): try pattern.matches(path)
+    }
+  }
+}

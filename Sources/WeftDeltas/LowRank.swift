@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import WeftTensors
+
+/// A delta of low rank: scale * B A (LoRA, https://arxiv.org/abs/2106.09685).
+///
+/// The factors stay as they are stored (F32, F16 or BF16); arithmetic on them is at least F32, as in PEFT.
+package struct LowRank: Sendable {
+  /// [rank, in]
+  package let a: Tensor
+  /// [out, rank]
+  package let b: Tensor
+  package let scale: Float
+
+  /// Checks that the two matrices belong together and that no size is zero. The values are not looked at.
+  package init(a: Tensor, b: Tensor, scale: Float) throws(DeltaError) {
+    for (name, factor) in [("a", a), ("b", b)] {
+      guard factor.shape.count == 2, factor.elementCount > 0 else {
+        throw .malformed(factor: name, expected: "a matrix that is not empty", found: "shape \(factor.shape)")
+      }
+      guard [.f32, .f16, .bf16].contains(factor.dtype) else {
+        throw .malformed(factor: name, expected: "F32, F16 or BF16", found: factor.dtype.name)
+      }
+    }
+    guard a.shape[0] == b.shape[1] else {
+      throw .malformed(factor: "b", expected: "\(a.shape[0]) columns, as a has rows", found: "shape \(b.shape)")
+    }
+    guard Tensor.elementCount(of: [b.shape[0], a.shape[1]]) != nil else {
+      throw .malformed(factor: "b", expected: "a product of fewer than 2^63 elements", found: "shape \(b.shape)")
+    }
+    guard scale.isFinite else { throw .malformed(factor: "scale", expected: "a finite number", found: "\(scale)") }
+    self.a = a
+    self.b = b
+    self.scale = scale
+  }
+
+  package var rank: Int { a.shape[0] }
+  package var inputSize: Int { a.shape[1] }
+  package var outputSize: Int { b.shape[0] }
+  /// Bytes of both factors, as stored.
+  package var byteCount: Int { a.byteCount + b.byteCount }
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import WeftTokenizers
+internal import WeftTransformer
+
+extension Engine {
+  /// Sequences that have not ended.
+  public var sequenceCount: Int { waiting.count + running.count }
+
+  /// Takes a request in. Nothing is computed before the next `step`.
+  @discardableResult
+  public func submit(_ request: GenerationRequest) throws(EngineError) -> SequenceID {
+    var request = request
+    request.sampling = try request.sampling.validated()
+    guard request.maximumTokens >= 1 else {
+      throw EngineError(.invalidArgument, "maximum tokens: expected 1 or more, found \(request.maximumTokens)")
+    }
+    let tokens = try promptTokens(request.prompt)
+    guard tokens.count < contextLength else {
+      throw EngineError(
+        .invalidArgument,
+        "prompt: expected fewer tokens than the context of \(contextLength), found \(tokens.count); "
+          + "shorten it, or open the engine with a longer context (the model allows \(model.trainedContextLength))")
+    }
+    let mixture = try activeMixture(request.activation)
+    let sequence = TokenSequence(
+      id: SequenceID(number: nextSequence), request: request, tokens: tokens,
+      routingTokens: request.activation.isRouted ? routingTokens(request.prompt, tokens) : [],
+      maximumCount: min(contextLength, tokens.count + min(request.maximumTokens, contextLength)),
+      seed: request.sampling.seed ?? UInt64.random(in: .min ... .max), tokenizer: tokenizer)
+    sequence.mixture = mixture
+    switch request.activation {
+    case .base: sequence.pendingActivation = []
+    case .mixture(let adapters): sequence.pendingActivation = try Engine.mixture(adapters).weighted
+    case .routed, .routedPerSentence: break
+    }
+    nextSequence += 1
+    waiting.append(sequence)
+    return sequence.id
+  }
+
+  /// Ends a sequence between two tokens. Its `finished` event comes with the next step. Unknown and ended ones are ignored.
+  public func cancel(_ id: SequenceID) {
+    (waiting + running).first { $0.id == id }?.isCancelled = true
+  }
+
+  /// Changes the adapters of a sequence from its next token on. What is in its KV cache stays.
+  public func activate(_ activation: Activation, for id: SequenceID) throws(EngineError) {
+    guard let sequence = (waiting + running).first(where: { $0.id == id }) else {
+      throw EngineError(.notFound, "sequence \(id): no sequence of this number is in flight")
+    }
+    sequence.mixture = try activeMixture(activation, reusing: sequence.mixture)
+    sequence.request.activation = activation
+    switch activation {
+    case .base: sequence.pendingActivation = []
+    case .mixture(let adapters): sequence.pendingActivation = try Engine.mixture(adapters).weighted
+    case .routed, .routedPerSentence: break
+    }
+    sequence.needsRouting = activation.isRouted
+  }
+
+  /// One pass over the base's weights: one token for every running sequence, and prompts as far as rows are left.
+  /// Calls `onEvent` in the order in which things happened. Returns false when there was nothing to do.
+  @discardableResult
+  public func step(_ onEvent: (GenerationEvent) -> Void) -> Bool {
+    endCancelled(onEvent)
+    admit()
+    guard !running.isEmpty else { return false }
+    for sequence in running { activatePending(sequence, onEvent) }
+    schedule()
+    transformer.forward(batch)
+    sampleAll(onEvent)
+    return true
+  }
+
+  /// Runs one request to its end; `onText` gets the answer piece by piece. For an engine with nothing else in flight: several
+  /// sequences at once need `submit` and `step`, whose events say to which one they belong.
+  public func generate(_ request: GenerationRequest, onText: (String) -> Void = { _ in }) throws(EngineError)
+    -> GenerationResult
+  {
+    try requireIdle("generate")
+    let id = try submit(request)
+    var result = GenerationResult()
+    var isFinished = false
+    while !isFinished {
+      step { event in
+        switch event {
+        case .token(id, _, let text): onText(text)
+        case .finished(id, let finished):
+          result = finished
+          isFinished = true
+        default: break
+        }
+      }
+    }
+    if let error = result.error { throw error }
+    return result
+  }
+
+  // MARK: - The parts of a step
+
+  private func endCancelled(_ onEvent: (GenerationEvent) -> Void) {
+    guard waiting.contains(where: \.isCancelled) || running.contains(where: \.isCancelled) else { return }
+    for sequence in waiting + running where sequence.isCancelled { finish(sequence, .cancelled, onEvent) }
+    waiting.removeAll { $0.isFinished }
+    running.removeAll { $0.isFinished }
+  }
+
+  /// Lets the router choose where it is due, and tells which adapters are active from here on. A sequence for which that fails
+  /// ends; the others go on.
+  private func activatePending(_ sequence: TokenSequence, _ onEvent: (GenerationEvent) -> Void) {
+    if sequence.begin == nil { sequence.begin = .now }
+    do { try routeIfNeeded(sequence) } catch {
+      sequence.result.error = error
+      finish(sequence, .failed, onEvent)
+      return
+    }
+    guard let adapters = sequence.pendingActivation else { return }
+    sequence.pendingActivation = nil
+    sequence.result.mixtures.append(.init(tokenCount: sequence.answerCount, adapters: adapters))
+    onEvent(.activated(sequence.id, adapters, tokenCount: sequence.answerCount))
+  }
+
+  /// Moves waiting sequences to running ones, in order, while all blocks that they can need are free.
+  private func admit() {
+    while let next = waiting.first, running.count < options.maximumSequences,
+      let taken = blocks.allocate(BlockManager.blocks(for: next.maximumCount))
+    {
+      next.blocks = taken
+      running.append(next)
+      waiting.removeFirst()
+    }
+  }
+
+  /// Fills the batch: first one row for each sequence that decodes, then prompts with the rows that are left.
+  private func schedule() {
+    batch.removeAll()
+    for sequence in running where sequence.isDecoding && !sequence.isFinished { append(sequence, limit: 1) }
+    for sequence in running where !sequence.isDecoding && !sequence.isFinished {
+      let left = batch.maximumRows - batch.rowCount
+      if left > 0 { append(sequence, limit: left) }
+    }
+  }
+
+  private func append(_ sequence: TokenSequence, limit: Int) {
+    let count = min(sequence.tokens.count - sequence.cachedCount, limit)
+    let isComplete = sequence.cachedCount + count == sequence.tokens.count
+    sequence.scheduledCount = count
+    sequence.logitIndex = isComplete ? batch.logitRowCount : nil
+    sequence.blocks.withUnsafeBufferPointer { table in
+      sequence.tokens.withUnsafeBufferPointer { tokens in
+        guard let table = table.baseAddress else { return }
+        batch.append(
+          tokens: UnsafeBufferPointer(rebasing: tokens[sequence.cachedCount..<sequence.cachedCount + count]),
+          firstPosition: sequence.cachedCount, blockTable: table, mixture: sequence.mixture,
+          logits: isComplete ? .last : .none)
+      }
+    }
+  }
+
+  private func sampleAll(_ onEvent: (GenerationEvent) -> Void) {
+    for sequence in running where sequence.scheduledCount > 0 {
+      sequence.cachedCount += sequence.scheduledCount
+      sequence.scheduledCount = 0
+      guard let index = sequence.logitIndex else { continue }
+      sequence.logitIndex = nil
+      let sampling = sequence.request.sampling
+      let token = sampler.sample(
+        transformer.logits(index), recent: sequence.tokens.suffix(sampling.repetitionWindow), sampling, &sequence.random)
+      accept(token, sequence, onEvent)
+    }
+    running.removeAll { $0.isFinished }
+  }
+
+  private func accept(_ token: Int32, _ sequence: TokenSequence, _ onEvent: (GenerationEvent) -> Void) {
+    if sequence.firstToken == nil { sequence.firstToken = .now }
+    sequence.tokens.append(token)
+    sequence.result.tokens.append(token)
+    let request = sequence.request
+    if !request.ignoresEndTokens && (endTokens.contains(token) || request.stopTokens.contains(token)) {
+      onEvent(.token(sequence.id, id: token, text: ""))
+      finish(sequence, .endToken, onEvent)
+      return
+    }
+    let (text, stopped) = sequence.stops.append(sequence.detokenizer?.append(token) ?? "")
+    sequence.result.text += text
+    onEvent(.token(sequence.id, id: token, text: text))
+    if stopped {
+      finish(sequence, .stopString, onEvent)
+    } else if sequence.tokens.count >= sequence.maximumCount {
+      finish(sequence, .length, onEvent)
+    } else if request.activation == .routedPerSentence && Engine.endsSentence(text) {
+      sequence.needsRouting = true
+    }
+  }
+
+  private func finish(_ sequence: TokenSequence, _ reason: FinishReason, _ onEvent: (GenerationEvent) -> Void) {
+    if reason != .stopString {
+      let (rest, _) = sequence.stops.append(sequence.detokenizer?.finish() ?? "")
+      let tail = rest + sequence.stops.finish()
+      sequence.result.text += tail
+      if !tail.isEmpty, let last = sequence.tokens.last { onEvent(.token(sequence.id, id: last, text: tail)) }
+    }
+    let now = ContinuousClock.now
+    sequence.result.finishReason = reason
+    sequence.result.prefillSeconds = (sequence.begin ?? now).seconds(to: sequence.firstToken ?? now)
+    sequence.result.decodeSeconds = (sequence.firstToken ?? now).seconds(to: now)
+    blocks.release(sequence.blocks)
+    sequence.blocks = []
+    sequence.isFinished = true
+    onEvent(.finished(sequence.id, sequence.result))
+  }
+}
+
+extension Activation {
+  var isRouted: Bool { self == .routed || self == .routedPerSentence }
+}
+
+extension ContinuousClock.Instant {
+  func seconds(to end: ContinuousClock.Instant) -> Double {
+    let (seconds, attoseconds) = duration(to: end).components
+    return Double(seconds) + Double(attoseconds) * 1e-18
+  }
+}

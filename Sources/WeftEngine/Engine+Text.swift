@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import WeftDeltas
+internal import WeftTokenizers
+internal import WeftTransformer
+
+extension Engine {
+  /// The ids of a text. `addSpecial` puts the model's begin token in front, where it has one.
+  public func tokenize(_ text: String, addSpecial: Bool = false) throws(EngineError) -> [Int32] {
+    try requireTokenizer().encode(text, addSpecial: addSpecial, parseSpecial: false)
+  }
+
+  /// The text of ids; special tokens have none. Ids outside the vocabulary are refused.
+  public func detokenize(_ ids: [Int32]) throws(EngineError) -> String {
+    try check(ids)
+    return try requireTokenizer().decode(ids, skipSpecial: true)
+  }
+
+  /// A conversation as the model's chat template writes it, up to where the assistant begins to answer.
+  public func render(_ messages: [Message]) throws(EngineError) -> String {
+    guard let template else {
+      throw EngineError(.unsupported, "\(model.path): expected a chat template, found none; give the prompt as text")
+    }
+    let tokenizer = try requireTokenizer()
+    func piece(_ id: Int32?) -> String { id.flatMap { tokenizer.vocabulary.piece(of: $0) } ?? "" }
+    do {
+      return try template.render(
+        messages: messages.map { ChatMessage(role: $0.role, content: $0.content) }, addGenerationPrompt: true,
+        variables: [("bos_token", .string(piece(tokenizer.beginToken))), ("eos_token", .string(piece(tokenizer.endToken)))])
+    } catch { throw EngineError(error) }
+  }
+
+  /// Logits of every position of a token list, under fixed adapters: `onRow` gets the position and [vocabularySize] values,
+  /// valid during the call.
+  public func logits(
+    of tokens: [Int32], adapters: [WeightedAdapter] = [], onRow: (Int, UnsafeBufferPointer<Float>) -> Void
+  ) throws(EngineError) {
+    try check(tokens)
+    guard !tokens.isEmpty, tokens.count <= contextLength else {
+      throw EngineError(
+        .invalidArgument, "tokens: expected 1 to \(contextLength), as the context is, found \(tokens.count)")
+    }
+    let mixture = try adapterPool.activate(Engine.mixture(adapters), limit: options.maximumActiveRank)
+    guard let table = blocks.allocate(BlockManager.blocks(for: tokens.count)) else {
+      throw EngineError(.busy, "logits: expected free KV blocks for \(tokens.count) tokens, found \(blocks.freeCount) blocks")
+    }
+    defer { blocks.release(table) }
+    var done = 0
+    while done < tokens.count {
+      let count = min(transformer.maximumLogitRows, batch.maximumRows, tokens.count - done)
+      batch.removeAll()
+      table.withUnsafeBufferPointer { table in
+        tokens.withUnsafeBufferPointer { tokens in
+          guard let table = table.baseAddress else { return }
+          batch.append(
+            tokens: UnsafeBufferPointer(rebasing: tokens[done..<done + count]), firstPosition: done, blockTable: table,
+            mixture: mixture, logits: .all)
+        }
+      }
+      transformer.forward(batch)
+      for row in 0..<count { onRow(done + row, UnsafeBufferPointer(transformer.logits(row))) }
+      done += count
+    }
+  }
+
+  func promptTokens(_ prompt: GenerationRequest.Prompt) throws(EngineError) -> [Int32] {
+    let tokens: [Int32]
+    switch prompt {
+    case .messages(let messages):
+      // Templates write their own begin token.
+      let text = try render(messages)
+      tokens = try requireTokenizer().encode(text, addSpecial: false, parseSpecial: true)
+    case .text(let text): tokens = try requireTokenizer().encode(text, addSpecial: true, parseSpecial: false)
+    case .tokens(let ids):
+      try check(ids)
+      tokens = ids
+    }
+    guard !tokens.isEmpty else { throw EngineError(.invalidArgument, "prompt: expected at least one token, found none") }
+    return tokens
+  }
+
+  private func check(_ ids: [Int32]) throws(EngineError) {
+    if let bad = ids.first(where: { $0 < 0 || Int($0) >= weights.config.vocabularySize }) {
+      throw EngineError(.invalidArgument, "token: expected 0 to \(weights.config.vocabularySize - 1), found \(bad)")
+    }
+  }
+
+  private func requireTokenizer() throws(EngineError) -> Tokenizer {
+    guard let tokenizer else {
+      throw EngineError(.unsupported, "\(model.path): expected a tokenizer, found none; give token ids")
+    }
+    return tokenizer
+  }
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+
+/// What an engine reserves when it is opened.
+public struct EngineOptions: Sendable {
+  /// How keys and values are stored.
+  public enum KVType: String, Sendable, CaseIterable { case f16, f32 }
+
+  /// Threads of a step, the caller's included. Default: the processors that this process may use.
+  public var threads: Int
+  /// The longest sequence, prompt and answer together, in tokens; not more than the model was made for. Default: that, at
+  /// most 4096.
+  public var contextLength: Int?
+  /// Sequences that may run at the same time; more wait.
+  public var maximumSequences: Int
+  /// Rows of a step: a longer prompt is prefilled in several steps.
+  public var maximumStepRows: Int
+  /// How keys and values are stored.
+  public var kvType: KVType
+  /// The ranks of all adapters of a mixture together, where they read the same activations (q, k and v of one adapter of
+  /// rank 16 are 48).
+  public var maximumActiveRank: Int
+
+  /// A value with these properties.
+  public init(
+    threads: Int? = nil, contextLength: Int? = nil, maximumSequences: Int = 8, maximumStepRows: Int = 512,
+    kvType: KVType = .f16, maximumActiveRank: Int = 1024
+  ) {
+    self.threads = threads ?? EngineOptions.processorCount
+    self.contextLength = contextLength
+    self.maximumSequences = maximumSequences
+    self.maximumStepRows = maximumStepRows
+    self.kvType = kvType
+    self.maximumActiveRank = maximumActiveRank
+  }
+
+  /// Processors that this process may use.
+  public static var processorCount: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+
+  func validated() throws(EngineError) -> EngineOptions {
+    let sizes = [
+      ("threads", threads, 1...1024), ("context length", contextLength ?? 1, 1...(1 << 26)),
+      ("maximum sequences", maximumSequences, 1...65536), ("maximum step rows", maximumStepRows, 1...65536),
+      ("maximum active rank", maximumActiveRank, 16...(1 << 20)),
+    ]
+    for (name, value, range) in sizes where !range.contains(value) {
+      throw EngineError(.invalidArgument, "\(name): expected \(range.lowerBound) to \(range.upperBound), found \(value)")
+    }
+    guard maximumStepRows >= maximumSequences else {
+      throw EngineError(
+        .invalidArgument,
+        "maximum step rows: expected at least one for each of \(maximumSequences) sequences, found \(maximumStepRows)")
+    }
+    return self
+  }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CWeftKernels
+internal import Glibc
+
+/// An instruction-set tier of the kernels.
+package enum ISA: Int32, CaseIterable, Sendable {
+  case scalar = 0
+  case avx2 = 1
+  case avx512 = 2
+
+  /// The name as `WEFT_ISA` spells it.
+  package var name: String {
+    switch self {
+    case .scalar: "scalar"
+    case .avx2: "avx2"
+    case .avx512: "avx512"
+    }
+  }
+
+  /// Whether this machine and its operating system can run the tier.
+  package var isAvailable: Bool { weft_isa_available(rawValue) != 0 }
+}
+
+/// The kernel table of one tier, chosen once when an engine is opened.
+///
+/// The methods restate the C contract of `kernels.h`; shapes are the caller's responsibility.
+package struct Kernels: @unchecked Sendable {
+  /// The tier that was chosen.
+  package let isa: ISA
+  let table: weft_kernels
+
+  /// The table of one tier. The tier must be available.
+  package init(isa: ISA) {
+    precondition(isa.isAvailable)
+    self.isa = isa
+    table = weft_kernels_for(isa.rawValue)
+  }
+
+  /// The best tier of this machine, or the one that the environment variable `WEFT_ISA` names.
+  package static func best() throws(KernelError) -> Kernels {
+    let available = ISA.allCases.filter(\.isAvailable)
+    guard let forced = getenv("WEFT_ISA").map({ String(cString: $0) }), !forced.isEmpty else {
+      return Kernels(isa: available[available.count - 1])
+    }
+    guard let isa = available.first(where: { $0.name == forced }) else {
+      throw .unavailable(found: forced, expected: available.map(\.name))
+    }
+    return Kernels(isa: isa)
+  }
+
+  /// y (+)= W x for `rows` rows of activations and the output rows of `tiles`. See `weft_matmul`.
+  /// - Parameter xStride: bytes between rows of `x`, which are f32, or quantised when `matrix` wants it.
+  @inline(__always)
+  package func multiply(
+    _ y: UnsafeMutablePointer<Float>, yStride: Int, _ matrix: MatrixView, _ x: UnsafeRawPointer, xStride: Int,
+    tiles: Range<Int>, rows: Int, accumulate: Bool
+  ) {
+    let kernel =
+      switch matrix.dtype {
+      case .f16: table.matmul_f16!
+      case .bf16: table.matmul_bf16!
+      case .q8_0: table.matmul_q8_0!
+      case .q4_0: table.matmul_q4_0!
+      default: table.matmul_f32!
+      }
+    kernel(
+      y, yStride, matrix.base, x, xStride, matrix.columns, tiles.lowerBound, tiles.upperBound, rows, accumulate ? 1 : 0)
+  }
+
+  /// Quantises columns [begin, end) of a row of `columns` floats into `row`, which has `columns * 5 / 4` bytes.
+  @inline(__always)
+  package func quantize(_ row: UnsafeMutableRawPointer, _ x: UnsafePointer<Float>, columns: Int, begin: Int, end: Int) {
+    table.quantize_q8(row, x, columns, begin, end)
+  }
+
+  /// y = w x / rms(x).
+  @inline(__always)
+  package func rmsNorm(
+    _ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, weight: UnsafePointer<Float>, count: Int, epsilon: Float
+  ) {
+    table.rms_norm(y, x, weight, count, epsilon)
+  }
+
+  /// Rotates `heads` heads in place; `cosSin` holds half cosines, then half sines.
+  @inline(__always)
+  package func rope(_ x: UnsafeMutablePointer<Float>, cosSin: UnsafePointer<Float>, heads: Int, headDimension: Int) {
+    table.rope(x, cosSin, heads, headDimension)
+  }
+
+  /// gate = silu(gate) up.
+  @inline(__always)
+  package func swiglu(_ gate: UnsafeMutablePointer<Float>, up: UnsafePointer<Float>, count: Int) {
+    table.swiglu(gate, gate, up, count)
+  }
+
+  /// y += x.
+  @inline(__always)
+  package func add(_ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, count: Int) { table.add(y, x, count) }
+
+  /// y *= s.
+  @inline(__always)
+  package func scale(_ y: UnsafeMutablePointer<Float>, by s: Float, count: Int) { table.scale(y, s, count) }
+}
+
+/// No kernel table could be chosen.
+package enum KernelError: Error, Equatable, Sendable, CustomStringConvertible {
+  case unavailable(found: String, expected: [String])
+
+  package var description: String {
+    switch self {
+    case .unavailable(let found, let expected):
+      "WEFT_ISA: expected one of \(expected.joined(separator: ", ")) on this machine, found \"\(found)\""
+    }
+  }
+}

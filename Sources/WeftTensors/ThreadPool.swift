@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CWeftKernels
+
+/// Worker threads for one parallel region at a time: a thin view of `pool.h`, which has the rules.
+package final class ThreadPool: @unchecked Sendable {
+  private let handle: OpaquePointer
+  private var body: ((Worker) -> Void)?
+  /// Threads in a region, the caller included.
+  package let threadCount: Int
+
+  /// Starts `threads - 1` workers.
+  package init(threads: Int) throws(StorageError) {
+    guard threads >= 1, threads <= 1024, let handle = weft_pool_create(Int32(threads)) else {
+      throw .outOfMemory(bytes: 0)
+    }
+    self.handle = handle
+    threadCount = threads
+  }
+
+  deinit { weft_pool_destroy(handle) }
+
+  /// Runs `body` on every thread and returns when all have finished. Not reentrant; one caller at a time.
+  package func run(_ body: @escaping (Worker) -> Void) {
+    self.body = body
+    weft_pool_run(
+      handle,
+      { argument, index in
+        guard let argument else { return }
+        let pool = Unmanaged<ThreadPool>.fromOpaque(argument).takeUnretainedValue()
+        pool.body?(Worker(index: Int(index), threadCount: pool.threadCount, handle: pool.handle))
+      }, Unmanaged.passUnretained(self).toOpaque())
+    self.body = nil
+  }
+}
+
+/// One thread inside a parallel region.
+package struct Worker {
+  /// 0 ..< threadCount; 0 is the caller.
+  package let index: Int
+  package let threadCount: Int
+  fileprivate let handle: OpaquePointer
+
+  /// Claims pieces of 0 ..< count, at most `grain` long, until none is left. All threads share the pieces of a phase;
+  /// a phase has one call of `slices` and ends with `barrier`.
+  @inline(__always)
+  package func slices(_ count: Int, grain: Int, _ body: (Range<Int>) -> Void) {
+    while true {
+      let begin = Int(weft_pool_claim(handle, grain))
+      guard begin < count else { return }
+      body(begin..<min(begin + grain, count))
+    }
+  }
+
+  /// Waits for all threads; the next phase begins.
+  @inline(__always)
+  package func barrier() { weft_pool_barrier(handle) }
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CUTF8Proc
+
+/// One rewriting of a text before it is cut into words. Steps run in order.
+enum Normalizer: Sendable {
+  /// Puts a text before every text that is not empty.
+  case prepend([UInt8])
+  /// Replaces every occurrence of a text.
+  case replace([UInt8], with: [UInt8])
+  /// Replaces every match of an expression.
+  case replaceMatches(TextPattern, with: [UInt8])
+  /// A Unicode normalization form (UAX 15).
+  case form(UnicodeForm)
+  case lowercase
+  /// Removes white space at the ends.
+  case strip(left: Bool, right: Bool)
+
+  enum UnicodeForm: String, Sendable, CaseIterable {
+    case nfc = "NFC"
+    case nfd = "NFD"
+    case nfkc = "NFKC"
+    case nfkd = "NFKD"
+  }
+
+  /// Rewrites `text`, valid UTF-8 before and after.
+  func apply(to text: inout [UInt8]) {
+    switch self {
+    case .prepend(let prefix):
+      if !text.isEmpty { text.insert(contentsOf: prefix, at: 0) }
+    case .replace(let pattern, let content):
+      text = text.replacing(pattern, with: content)
+    case .replaceMatches(let pattern, let content):
+      let source = text
+      let span = source.span
+      var result: [UInt8] = []
+      var end = 0
+      pattern.matches(in: span, 0..<source.count) { match in
+        result.append(span.extracting(end..<match.lowerBound))
+        result.append(contentsOf: content)
+        end = match.upperBound
+      }
+      result.append(span.extracting(end..<source.count))
+      text = result
+    case .form(let form):
+      // ASCII is in every form already.
+      if text.contains(where: { $0 >= 0x80 }) { text = Self.normalized(text, form) }
+    case .lowercase:
+      Self.lowercase(&text)
+    case .strip(let left, let right):
+      Self.strip(&text, left: left, right: right)
+    }
+  }
+
+  private static func normalized(_ text: [UInt8], _ form: UnicodeForm) -> [UInt8] {
+    let options: UInt32 =
+      switch form {
+      case .nfc: UTF8PROC_STABLE.rawValue | UTF8PROC_COMPOSE.rawValue
+      case .nfd: UTF8PROC_STABLE.rawValue | UTF8PROC_DECOMPOSE.rawValue
+      case .nfkc: UTF8PROC_STABLE.rawValue | UTF8PROC_COMPOSE.rawValue | UTF8PROC_COMPAT.rawValue
+      case .nfkd: UTF8PROC_STABLE.rawValue | UTF8PROC_DECOMPOSE.rawValue | UTF8PROC_COMPAT.rawValue
+      }
+    var result: UnsafeMutablePointer<UInt8>?
+    let count = text.withUnsafeBufferPointer {
+      utf8proc_map($0.baseAddress, $0.count, &result, utf8proc_option_t(rawValue: options))
+    }
+    // It fails on invalid UTF-8, which a string does not hold, and without memory: then the text stays as it is.
+    guard let result, count >= 0 else { return text }
+    defer { free(result) }
+    return Array(UnsafeBufferPointer(start: result, count: count))
+  }
+
+  private static func lowercase(_ text: inout [UInt8]) {
+    var result: [UInt8] = []
+    result.reserveCapacity(text.count)
+    var index = 0
+    while index < text.count {
+      let byte = text[index]
+      if byte < 0x80 {
+        result.append(byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte)
+        index += 1
+        continue
+      }
+      let end = min(text.count, index + utf8Length(lead: byte))
+      if let scalar = firstScalar(of: text.span.extracting(index..<end)) {
+        append(lowercase: scalar, to: &result)
+      }
+      index = end
+    }
+    text = result
+  }
+
+  private static func append(lowercase scalar: Unicode.Scalar, to result: inout [UInt8]) {
+    // The one letter whose lower case is two characters (SpecialCasing.txt, unconditional); utf8proc maps one to one.
+    if scalar == "\u{130}" {
+      result.append(contentsOf: "i\u{307}".utf8)
+    } else {
+      let lower = Unicode.Scalar(UInt32(bitPattern: utf8proc_tolower(Int32(bitPattern: scalar.value)))) ?? scalar
+      result.append(contentsOf: String(lower).utf8)
+    }
+  }
+
+  private static func strip(_ text: inout [UInt8], left: Bool, right: Bool) {
+    var range = 0..<text.count
+    if right {
+      while let scalar = lastScalar(of: text.span.extracting(range)), scalar.properties.isWhitespace {
+        range = range.lowerBound..<range.upperBound - UTF8.width(scalar)
+      }
+    }
+    if left {
+      while let scalar = firstScalar(of: text.span.extracting(range)), scalar.properties.isWhitespace {
+        range = range.lowerBound + UTF8.width(scalar)..<range.upperBound
+      }
+    }
+    text = Array(text[range])
+  }
+}

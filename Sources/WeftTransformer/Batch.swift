@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Rows of one sequence: consecutive rows, consecutive positions, one block table, one mixture.
+struct Segment {
+  var firstRow: Int
+  var rowCount: Int
+  var firstPosition: Int
+  var blockTable: UnsafePointer<Int32>
+  /// The active adapters, kept alive by the batch; empty for the base alone.
+  var entries: UnsafeBufferPointer<ActiveMixture.Entry>
+}
+
+/// How rows are divided into segments: what a linear map has to know of a batch.
+struct RowLayout {
+  var rowCount = 0
+  var segmentCount = 0
+  /// Active adapters of all segments together.
+  var entryCount = 0
+  let segments: UnsafeMutablePointer<Segment>
+
+  mutating func append(_ segment: Segment) {
+    segments[segmentCount] = segment
+    segmentCount += 1
+    entryCount += segment.entries.count
+    rowCount += segment.rowCount
+  }
+
+  mutating func removeAll() {
+    rowCount = 0
+    segmentCount = 0
+    entryCount = 0
+  }
+
+  /// Calls `body` with every segment that has some of `rows`, and with those rows.
+  @inline(__always)
+  func forEachSegment(in rows: Range<Int>, _ body: (Segment, Range<Int>) -> Void) {
+    for index in 0..<segmentCount {
+      let segment = segments[index]
+      let begin = max(rows.lowerBound, segment.firstRow)
+      let end = min(rows.upperBound, segment.firstRow + segment.rowCount)
+      if begin < end { body(segment, begin..<end) }
+    }
+  }
+}
+
+/// Everything that a step may see: tokens, positions, block tables, mixtures. Reused from step to step; nothing in it grows
+/// after `init`.
+package final class Batch {
+  package let maximumRows: Int
+  package let maximumSegments: Int
+  /// Layers to run; all when nil. With fewer, there are no logits, and `Transformer.hidden` is the result.
+  package var layerLimit: Int?
+  /// Token of each row.
+  let tokens: UnsafeMutablePointer<Int32>
+  /// Position of each row.
+  let positions: UnsafeMutablePointer<Int32>
+  /// Rows whose logits are wanted, ascending.
+  let logitRows: UnsafeMutablePointer<Int32>
+  /// All rows.
+  private(set) var layout: RowLayout
+  /// The rows whose logits are wanted, numbered anew.
+  private(set) var logitLayout: RowLayout
+  private var mixtures: [ActiveMixture] = []
+
+  package var rowCount: Int { layout.rowCount }
+  package var segmentCount: Int { layout.segmentCount }
+  package var logitRowCount: Int { logitLayout.rowCount }
+
+  package init(maximumRows: Int, maximumSegments: Int) {
+    self.maximumRows = maximumRows
+    self.maximumSegments = maximumSegments
+    tokens = .allocate(capacity: maximumRows)
+    positions = .allocate(capacity: maximumRows)
+    logitRows = .allocate(capacity: maximumRows)
+    layout = RowLayout(segments: .allocate(capacity: maximumSegments))
+    logitLayout = RowLayout(segments: .allocate(capacity: maximumSegments))
+    mixtures.reserveCapacity(maximumSegments)
+  }
+
+  deinit {
+    tokens.deallocate()
+    positions.deallocate()
+    logitRows.deallocate()
+    layout.segments.deallocate()
+    logitLayout.segments.deallocate()
+  }
+
+  /// Which rows of an appended sequence need logits.
+  package enum Logits { case none, last, all }
+
+  /// Empties the batch.
+  package func removeAll() {
+    layout.removeAll()
+    logitLayout.removeAll()
+    layerLimit = nil
+    mixtures.removeAll(keepingCapacity: true)
+  }
+
+  /// Appends rows of one sequence. The tokens must be inside the vocabulary, the rows must fit, and the block table must cover
+  /// `firstPosition + tokens.count` positions and stay valid until the step is over.
+  package func append(
+    tokens new: UnsafeBufferPointer<Int32>, firstPosition: Int, blockTable: UnsafePointer<Int32>, mixture: ActiveMixture?,
+    logits: Logits
+  ) {
+    precondition(rowCount + new.count <= maximumRows && segmentCount < maximumSegments && !new.isEmpty)
+    var segment = Segment(
+      firstRow: rowCount, rowCount: new.count, firstPosition: firstPosition, blockTable: blockTable,
+      entries: UnsafeBufferPointer(start: nil, count: 0))
+    if let mixture, !mixture.isEmpty {
+      mixtures.append(mixture)
+      segment.entries = UnsafeBufferPointer(mixture.entries)
+    }
+    for i in 0..<new.count {
+      tokens[rowCount + i] = new[i]
+      positions[rowCount + i] = Int32(firstPosition + i)
+    }
+    let wanted =
+      switch logits {
+      case .none: 0
+      case .last: 1
+      case .all: new.count
+      }
+    for i in 0..<wanted { logitRows[logitRowCount + i] = Int32(rowCount + new.count - wanted + i) }
+    layout.append(segment)
+    if wanted > 0 {
+      segment.firstRow = logitRowCount
+      segment.rowCount = wanted
+      logitLayout.append(segment)
+    }
+  }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import WeftTensors
+
+/// Storage of keys and values in blocks of 16 tokens; no policy. Which sequence owns which block is the engine's business.
+///
+/// One block of one layer holds, for each key-value head, keys [headDimension][16] and values [16][padded headDimension].
+package struct KVCache: @unchecked Sendable {
+  private let storage: Storage
+  /// Blocks in each layer.
+  package let blockCount: Int
+  package let dtype: KVDType
+  let headBytes: Int
+  let keyBytes: Int
+  let blockStride: Int
+  private let layerStride: Int
+
+  /// Bytes of all layers.
+  package var byteCount: Int { storage.bytes.count }
+
+  /// Bytes that one block of 16 tokens takes in all layers together.
+  package static func blockBytes(config: ModelConfig, dtype: KVDType) -> Int {
+    let padded = MatrixView.padded(config.headDimension)
+    return config.layerCount * config.keyValueHeadCount * Kernels.kvBlockTokens * (config.headDimension + padded)
+      * dtype.byteCount
+  }
+
+  /// Reserves `blockCount` blocks in every layer.
+  package init(config: ModelConfig, blockCount: Int, dtype: KVDType) throws(StorageError) {
+    let padded = MatrixView.padded(config.headDimension)
+    keyBytes = Kernels.kvBlockTokens * config.headDimension * dtype.byteCount
+    headBytes = keyBytes + Kernels.kvBlockTokens * padded * dtype.byteCount
+    blockStride = headBytes * config.keyValueHeadCount
+    self.blockCount = blockCount
+    self.dtype = dtype
+    let (bytes, overflow) = KVCache.blockBytes(config: config, dtype: dtype).multipliedReportingOverflow(by: blockCount)
+    guard !overflow else { throw .outOfMemory(bytes: .max) }
+    layerStride = blockStride * blockCount
+    storage = try Storage(byteCount: bytes)
+  }
+
+  /// Keys of block 0 of a head; the values are `keyBytes` further.
+  @inline(__always)
+  func keys(layer: Int, head: Int) -> UnsafeMutableRawPointer {
+    storage.base + layer * layerStride + head * headBytes
+  }
+}

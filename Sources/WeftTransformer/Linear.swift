@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import WeftTensors
+
+/// y = W x + b. The only place that knows weight formats and deltas: everything else calls `LinearGroup`.
+struct Linear {
+  let weight: MatrixView
+  let bias: UnsafePointer<Float>?
+}
+
+/// Up to three linear maps that read the same rows and write side by side: q, k, v; gate, up; or one alone.
+///
+/// A step computes it in two phases. `multiply` gives W x and, beside it, the low-rank activations u = diag(w s) A x of all
+/// active adapters, in slices of output tiles. `finish`, called by the phase that consumes y, adds B u and the bias.
+struct LinearGroup {
+  let parts: (Linear, Linear?, Linear?)
+  /// Where each part begins in a row of y.
+  let offsets: (Int, Int, Int)
+  /// Which factors of an adapter belong here: an index into `ResidentAdapter.groupTable`.
+  let site: Int
+
+  @inline(__always)
+  func part(_ index: Int) -> Linear? {
+    switch index {
+    case 0: parts.0
+    case 1: parts.1
+    default: parts.2
+    }
+  }
+
+  @inline(__always)
+  func offset(_ index: Int) -> Int {
+    switch index {
+    case 0: offsets.0
+    case 1: offsets.1
+    default: offsets.2
+    }
+  }
+
+  private var tileCount: Int {
+    parts.0.weight.tileCount + (parts.1?.weight.tileCount ?? 0) + (parts.2?.weight.tileCount ?? 0)
+  }
+
+  /// Whether any part reads activations as int8 blocks.
+  var wantsQuantizedInput: Bool {
+    parts.0.weight.wantsQuantizedInput || parts.1?.weight.wantsQuantizedInput == true
+      || parts.2?.weight.wantsQuantizedInput == true
+  }
+
+  /// One phase: y = W x for all rows, and u for all segments.
+  func multiply(
+    _ y: Activations, _ x: Activations, layout: RowLayout, low: Activations, _ kernels: Kernels, _ worker: Worker
+  ) {
+    let tiles = tileCount
+    let grain = worker.threadCount == 1 ? tiles : max(4, (tiles / (worker.threadCount * 8) + 3) / 4 * 4)
+    let pieces = (tiles + grain - 1) / grain
+    let deltas = layout.entryCount
+    worker.slices(deltas + pieces, grain: 1) { claimed in
+      let index = claimed.lowerBound
+      if index < deltas {
+        multiplyLow(entry: index, layout: layout, low: low, x, kernels)
+      } else {
+        let begin = (index - deltas) * grain
+        multiplyTiles(begin..<min(begin + grain, tiles), y, x, rows: layout.rowCount, kernels)
+      }
+    }
+  }
+
+  @inline(__always)
+  private func multiplyTiles(_ tiles: Range<Int>, _ y: Activations, _ x: Activations, rows: Int, _ kernels: Kernels) {
+    var first = 0
+    for index in 0..<3 {
+      guard let linear = part(index) else { continue }
+      let count = linear.weight.tileCount
+      let begin = max(tiles.lowerBound - first, 0)
+      let end = min(tiles.upperBound - first, count)
+      first += count
+      guard begin < end else { continue }
+      let quantized = linear.weight.wantsQuantizedInput
+      kernels.multiply(
+        y.floats + offset(index), yStride: y.stride, linear.weight,
+        quantized ? UnsafeRawPointer(x.quantized) : UnsafeRawPointer(x.floats),
+        xStride: quantized ? x.quantizedStride : x.stride * 4, tiles: begin..<end, rows: rows, accumulate: false)
+    }
+  }
+
+  /// u of the `entry`-th active adapter of the batch, counted over all segments.
+  private func multiplyLow(entry: Int, layout: RowLayout, low: Activations, _ x: Activations, _ kernels: Kernels) {
+    var (segment, index) = (0, entry)
+    while index >= layout.segments[segment].entries.count {
+      index -= layout.segments[segment].entries.count
+      segment += 1
+    }
+    let rows = layout.segments[segment]
+    let active = rows.entries[index]
+    let group = active.groups[site]
+    guard let a = group.a else { return }
+    let u = low.row(rows.firstRow) + active.offset
+    kernels.multiply(
+      u, yStride: low.stride, a, x.row(rows.firstRow), xStride: x.stride * 4, tiles: 0..<a.tileCount, rows: rows.rowCount,
+      accumulate: false)
+    for index in 0..<3 {
+      guard let part = group.part(index) else { continue }
+      for row in 0..<rows.rowCount {
+        kernels.scale(u + row * low.stride + part.offset, by: active.weight * part.scale, count: part.rank)
+      }
+    }
+  }
+
+  /// Adds B u and the bias to `tiles` of part `index`, for a range of rows.
+  @inline(__always)
+  func finish(
+    _ y: Activations, part index: Int, tiles: Range<Int>, rows: Range<Int>, layout: RowLayout, low: Activations,
+    _ kernels: Kernels
+  ) {
+    guard let linear = part(index) else { return }
+    if layout.entryCount > 0 {
+      layout.forEachSegment(in: rows) { segment, rows in
+        for active in segment.entries {
+          guard let part = active.groups[site].part(index) else { continue }
+          kernels.multiply(
+            y.row(rows.lowerBound) + offset(index), yStride: y.stride, part.b,
+            low.row(rows.lowerBound) + active.offset + part.offset, xStride: low.stride * 4, tiles: tiles, rows: rows.count,
+            accumulate: true)
+        }
+      }
+    }
+    if let bias = linear.bias {
+      let columns = tiles.lowerBound * MatrixView.tileRows..<min(tiles.upperBound * MatrixView.tileRows, linear.weight.rows)
+      for row in rows {
+        kernels.add(y.row(row) + offset(index) + columns.lowerBound, bias + columns.lowerBound, count: columns.count)
+      }
+    }
+  }
+
+  /// Whether `finish` would do anything for the first part.
+  func needsFinish(_ layout: RowLayout) -> Bool { layout.entryCount > 0 || parts.0.bias != nil }
+
+  /// `finish` for all tiles of a part.
+  @inline(__always)
+  func finish(_ y: Activations, part index: Int, rows: Range<Int>, layout: RowLayout, low: Activations, _ kernels: Kernels) {
+    finish(y, part: index, tiles: 0..<(part(index)?.weight.tileCount ?? 0), rows: rows, layout: layout, low: low, kernels)
+  }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import WeftFormats
+package import WeftTensors
+
+/// A decoder: batches of tokens to logits. Owns the memory that a step writes; one step at a time.
+///
+/// A step is one parallel region. All threads run `run`, share the slices of every phase and meet at a barrier after it.
+package final class Transformer {
+  package let weights: ModelWeights
+  package let cache: KVCache
+  let kernels: Kernels
+  let workspace: Workspace
+  private let pool: ThreadPool
+  private let rotary: RotaryEmbedding
+  private var batch: Batch
+  private var program: ((Worker) -> Void)?
+
+  package var config: ModelConfig { weights.config }
+  /// Most floats of u that a mixture may need.
+  package let maximumDeltaWidth: Int
+  package let maximumRows: Int
+  package let maximumLogitRows: Int
+  /// Bytes of activations and logits.
+  package var workspaceByteCount: Int { workspace.byteCount }
+
+  /// Reserves everything that steps of up to `maximumRows` rows need.
+  package init(
+    weights: ModelWeights, cache: KVCache, kernels: Kernels, pool: ThreadPool, maximumRows: Int, maximumLogitRows: Int,
+    maximumDeltaWidth: Int
+  ) throws(ModelError) {
+    self.weights = weights
+    self.cache = cache
+    self.kernels = kernels
+    self.pool = pool
+    self.maximumDeltaWidth = maximumDeltaWidth
+    self.maximumRows = maximumRows
+    self.maximumLogitRows = maximumLogitRows
+    let config = weights.config
+    rotary = RotaryEmbedding(headDimension: config.headDimension, theta: config.ropeTheta, scaling: config.ropeScaling)
+    do {
+      workspace = try Workspace(
+        config: config, rows: maximumRows, logitRows: maximumLogitRows, deltaWidth: maximumDeltaWidth)
+    } catch { throw .storage(error) }
+    batch = Batch(maximumRows: 1, maximumSegments: 1)
+    program = { [unowned self] worker in self.run(worker) }
+  }
+
+  /// Logits of the `index`-th row that asked for them, in the order of the batch: [vocabularySize]. Valid until the next step.
+  package func logits(_ index: Int) -> UnsafeMutableBufferPointer<Float> {
+    UnsafeMutableBufferPointer(start: workspace.logits.row(index), count: config.vocabularySize)
+  }
+
+  /// The residual stream of a row after the last layer that ran: [hiddenSize]. Valid until the next step.
+  package func hidden(_ row: Int) -> UnsafeBufferPointer<Float> {
+    UnsafeBufferPointer(start: workspace.hidden.row(row), count: config.hiddenSize)
+  }
+
+  /// Runs one step. The batch must respect the maxima that this transformer was made with.
+  package func forward(_ batch: Batch) {
+    precondition(batch.rowCount <= maximumRows && batch.logitRowCount <= maximumLogitRows)
+    guard batch.rowCount > 0, let program else { return }
+    self.batch = batch
+    pool.run(program)
+  }
+
+  private func run(_ worker: Worker) {
+    let batch = self.batch
+    let layerCount = min(batch.layerLimit ?? config.layerCount, config.layerCount)
+    let layers = weights.layers
+    let step = Step(batch: batch, workspace: workspace, config: config, kernels: kernels, cache: cache, worker: worker)
+    step.embed(weights.embedding, rotary, norm: layers[0].attentionNorm, quantize: layers[0].attention.wantsQuantizedInput)
+    for index in 0..<layerCount {
+      let layer = layers[index]
+      step.attention(layer, index)
+      let isLast = index + 1 == layerCount
+      step.feedForward(
+        layer, nextNorm: isLast ? nil : layers[index + 1].attentionNorm,
+        quantize: !isLast && layers[index + 1].attention.wantsQuantizedInput)
+    }
+    if layerCount == config.layerCount && batch.logitRowCount > 0 { step.logits(weights.head, norm: weights.outputNorm) }
+  }
+}

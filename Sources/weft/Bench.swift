@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import WeftEngine
+
+/// `weft bench`: how fast one model is on this machine.
+struct Bench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Measure prefill and decode speed of a model, alone and with adapters.",
+    discussion: """
+      Prints tokens per second: the median of several repetitions. `make bench` runs it on synthetic models of real shapes,
+      beside llama.cpp when asked.
+
+        weft bench --model base.gguf --threads 2
+        weft bench --model base.gguf --adapter a=adapters/a --adapter b=adapters/b --json
+      """)
+
+  @Option(help: "A GGUF file or a Hugging Face folder.")
+  var model: String
+  @Option(
+    name: .customLong("adapter"),
+    help: ArgumentHelp("Answer with this PEFT folder; repeatable.", valueName: "name=path[:weight]"))
+  var adapters: [AdapterArgument] = []
+  @Option(help: "Threads.")
+  var threads: Int?
+  @Option(help: "Tokens of the prompt.")
+  var prefill = 512
+  @Option(help: "Tokens to generate.")
+  var decode = 64
+  @Option(help: "Measured repetitions, after one that is not counted.")
+  var repetitions = 3
+  @Flag(help: "One line of JSON.")
+  var json = false
+
+  func validate() throws {
+    guard prefill >= 1, decode >= 2, repetitions >= 1 else {
+      throw ValidationError("expected --prefill 1 or more, --decode 2 or more, --repetitions 1 or more")
+    }
+  }
+
+  func run() throws {
+    let engine = try Engine(
+      model: model, options: EngineOptions(threads: threads, contextLength: prefill + decode + 1, maximumSequences: 1))
+    for adapter in adapters {
+      guard let path = adapter.path else { throw ValidationError("--adapter: expected NAME=PATH, found \(adapter.name)") }
+      try engine.loadAdapter(adapter.name, from: path)
+    }
+    let active = adapters.map(\.weighted)
+    var prefillSpeeds: [Double] = []
+    var decodeSpeeds: [Double] = []
+    for repetition in 0...repetitions {
+      // Any tokens will do: the time does not depend on them.
+      let tokens = (0..<prefill).map { Int32(($0 * 7919 + 13) % engine.model.vocabularySize) }
+      let result = try engine.generate(
+        GenerationRequest(
+          .tokens(tokens), activation: .mixture(active), sampling: .greedy, maximumTokens: decode + 1, ignoresEndTokens: true))
+      if repetition == 0 { continue }
+      prefillSpeeds.append(Double(prefill) / result.prefillSeconds)
+      decodeSpeeds.append(result.tokensPerSecond)
+    }
+    let (prefillSpeed, decodeSpeed) = (median(prefillSpeeds), median(decodeSpeeds))
+    if json {
+      print(
+        "{\"prefill_tokens_per_second\": \(prefillSpeed), \"decode_tokens_per_second\": \(decodeSpeed), \"threads\": \(engine.model.threads), "
+          + "\"isa\": \"\(engine.model.isa)\", \"adapters\": \(active.count)}")
+    } else {
+      let threads = Readable.count(engine.model.threads, "thread")
+      print("\(model): \(threads), \(engine.model.isa), \(Readable.count(active.count, "adapter"))")
+      print("  prefill of \(prefill): \(Readable.decimal(prefillSpeed, digits: 1)) tokens/s")
+      print("  decode of \(decode): \(Readable.decimal(decodeSpeed, digits: 1)) tokens/s")
+    }
+  }
+
+  private func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Foundation
+import WeftEngine
+import WeftFormats
+
+/// `weft eval`: do the experts help, and does the router find them?
+struct Evaluate: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "eval",
+    abstract: "Compare base, experts, router and a mixture of all on questions with answers.",
+    discussion: """
+      Every file holds questions of one expert, which has the name of the file: JSON lines {"prompt": "...", "answer": "..."}. An \
+      answer is right when it is exactly the one expected. Without files, the demo model's own questions are asked.
+
+        weft eval
+        weft eval --model base.gguf --adapter a=adapters/a --adapter b=adapters/b --router router.safetensors --data eval
+      """)
+
+  @Option(
+    name: .customLong("data"),
+    help: ArgumentHelp(
+      "Questions: a folder with a NAME.jsonl per expert, or such a file; repeatable (default: the demo's).", valueName: "path"))
+  var sources: [String] = []
+
+  @OptionGroup(title: "Model")
+  var model: ModelOptions
+
+  @Option(help: "Ask only so many questions of every file.")
+  var limit: Int?
+
+  @Option(help: "Longest answer in tokens.")
+  var maxTokens = 64
+
+  @Option(help: "Questions that are answered at the same time.")
+  var batch = 16
+
+  func validate() throws {
+    guard maxTokens >= 1, batch >= 1, limit ?? 1 >= 1 else {
+      throw ValidationError("expected --max-tokens, --batch and --limit of 1 or more")
+    }
+  }
+
+  func run() throws {
+    let session = try model.open(maximumSequences: batch)
+    let engine = session.engine
+    let paths = try (sources.isEmpty ? session.demo.map { [$0.folder + "/eval"] } ?? [] : sources).flatMap(Evaluate.files)
+    guard !paths.isEmpty else { throw EngineError(.invalidArgument, "--data: expected questions, found none") }
+    let names = engine.adapters.map(\.name)
+    var table = EvaluationTable(hasRouter: engine.routerSummary != nil)
+    let clock = ContinuousClock()
+    let begin = clock.now
+    defer { Terminal.showProgress("") }
+    for path in paths {
+      let name = URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent
+      let questions = Array(try Question.read(path).prefix(limit ?? .max))
+      var row: [EvaluationTable.Way: Int] = [:]
+      for way in table.ways {
+        guard let activation = way.activation(expert: name, names) else { continue }
+        Terminal.showProgress("\(name): \(way.rawValue)")
+        row[way] = try rightAnswers(engine, questions, activation)
+      }
+      table.rows.append((name, questions.count, row))
+      Terminal.showProgress("")
+      if table.rows.count == 1 { print(table.heading(paths)) }
+      print(table.line(of: table.rows.count - 1, paths))
+    }
+    print(table.total(paths))
+    Terminal.note("\(Readable.seconds((clock.now - begin) / .seconds(1)))")
+  }
+
+  /// Asks all questions at once; the engine batches them.
+  private func rightAnswers(_ engine: Engine, _ questions: [Question], _ activation: Activation) throws -> Int {
+    var expected: [SequenceID: String] = [:]
+    for question in questions {
+      let prompt: GenerationRequest.Prompt =
+        engine.model.hasChatTemplate ? .messages([.user(question.prompt)]) : .text(question.prompt)
+      let request = GenerationRequest(prompt, activation: activation, sampling: .greedy, maximumTokens: maxTokens)
+      expected[try engine.submit(request)] = question.answer
+    }
+    var right = 0
+    while engine.sequenceCount > 0 {
+      engine.step { event in
+        guard case .finished(let id, let result) = event else { return }
+        if result.text.trimmingBlanks == expected[id]?.trimmingBlanks { right += 1 }
+      }
+    }
+    return right
+  }
+
+  /// The file itself, or the JSON lines files of a folder in order.
+  private static func files(_ path: String) throws -> [String] {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+      throw EngineError(.notFound, "\(path): expected a file or folder with questions, found none")
+    }
+    guard isFolder.boolValue else { return [path] }
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    return names.filter { $0.hasSuffix(".jsonl") }.sorted().map { path + "/" + $0 }
+  }
+}
+
+/// A line of an evaluation file.
+struct Question {
+  let prompt: String
+  let answer: String
+
+  static func read(_ path: String) throws -> [Question] {
+    guard let data = FileManager.default.contents(atPath: path), let text = String(data: data, encoding: .utf8) else {
+      throw EngineError(.notFound, "\(path): expected a text file")
+    }
+    var questions: [Question] = []
+    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+      guard !String(line).trimmingBlanks.isEmpty else { continue }
+      let location = "\(path): line \(index + 1)"
+      do {
+        let json = try JSON(parsing: String(line), location: location)
+        guard let prompt = json["prompt"]?.string, let answer = json["answer"]?.string else {
+          throw EngineError(.corruptFile, "\(location): expected strings 'prompt' and 'answer', found \(json.kind)")
+        }
+        questions.append(Question(prompt: prompt, answer: answer))
+      } catch let error as FormatError { throw EngineError(error) }
+    }
+    guard !questions.isEmpty else { throw EngineError(.corruptFile, "\(path): expected at least one question, found none") }
+    return questions
+  }
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import WeftEngine
+
+/// Right answers per expert and way of answering.
+struct EvaluationTable {
+  enum Way: String, CaseIterable {
+    case base = "base"
+    case expert = "right expert"
+    case router = "router"
+    case mixture = "mixture of all"
+
+    /// Who answers questions of `expert`; nil where that way does not exist for them.
+    func activation(expert: String, _ names: [String]) -> Activation? {
+      switch self {
+      case .base: .base
+      case .expert: names.contains(expert) ? .mixture([WeightedAdapter(expert)]) : nil
+      case .router: .routed
+      case .mixture:
+        names.isEmpty ? nil : .mixture(names.map { WeightedAdapter($0, weight: 1 / Float(names.count)) })
+      }
+    }
+  }
+
+  let ways: [Way]
+  var rows: [(name: String, count: Int, right: [Way: Int])] = []
+
+  init(hasRouter: Bool) { ways = Way.allCases.filter { hasRouter || $0 != .router } }
+
+  /// Wide enough for every name that will come.
+  private func nameWidth(_ paths: [String]) -> Int {
+    paths.map { URL(fileURLWithPath: $0).deletingPathExtension().lastPathComponent.count }.max() ?? 0
+  }
+
+  /// Room for `100.0 %` and the heading.
+  private func width(of way: Way) -> Int { max(7, way.rawValue.count) + 2 }
+
+  func heading(_ paths: [String]) -> String {
+    let cells = ways.map { Readable.padded($0.rawValue, width(of: $0), right: true) }.joined()
+    return Terminal.styled(Readable.padded("", max(8, nameWidth(paths))) + "  questions" + cells, .dim)
+  }
+
+  func line(of index: Int, _ paths: [String]) -> String { text(rows[index], paths) }
+
+  /// All rows together; a way counts only where every row has it.
+  func total(_ paths: [String]) -> String {
+    var right: [Way: Int] = [:]
+    for way in ways where rows.allSatisfy({ $0.right[way] != nil }) {
+      right[way] = rows.reduce(0) { $0 + ($1.right[way] ?? 0) }
+    }
+    return text(("together", rows.reduce(0) { $0 + $1.count }, right), paths)
+  }
+
+  private func text(_ row: (name: String, count: Int, right: [Way: Int]), _ paths: [String]) -> String {
+    let cells = ways.map { way in
+      let share = row.right[way].map { Readable.percent(Double($0) / Double(max(row.count, 1)), digits: 1) } ?? "-"
+      return Readable.padded(share, width(of: way), right: true)
+    }
+    return Readable.padded(row.name, max(8, nameWidth(paths))) + Readable.padded("\(row.count)", 11, right: true)
+      + cells.joined()
+  }
+}

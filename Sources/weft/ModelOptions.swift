@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import WeftEngine
+
+/// The spelling of `EngineOptions.KVType` on the command line.
+enum KVTypeArgument: String, ExpressibleByArgument, CaseIterable {
+  case f16, f32
+
+  var type: EngineOptions.KVType { self == .f16 ? .f16 : .f32 }
+}
+
+/// The options of all commands that run a model.
+struct ModelOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("A GGUF file or a Hugging Face folder (default: the demo model).", valueName: "path"))
+  var model: String?
+
+  @Option(
+    name: .customLong("adapter"),
+    help: ArgumentHelp(
+      "Answer with this PEFT folder; repeatable. NAME alone means an expert of the demo model, 'none' the base alone.",
+      valueName: "name=path[:weight]"))
+  var adapters: [AdapterArgument] = []
+
+  @Option(help: ArgumentHelp("Let this router choose the adapters.", valueName: "file"))
+  var router: String?
+
+  @Flag(help: "Let the router choose again after every sentence of an answer.")
+  var perSentence = false
+
+  @Option(help: "Threads (default: as many as processors).")
+  var threads: Int?
+
+  @Option(help: "Longest conversation in tokens (default: what the model allows, at most 4096).")
+  var context: Int?
+
+  @Option(help: "How keys and values are stored (default: f16; for logits f32).")
+  var kvType: KVTypeArgument?
+
+  /// Opens the model with its adapters and router.
+  func open(
+    maximumSequences: Int = 1, context minimum: Int? = nil, kvType standard: KVTypeArgument = .f16
+  ) throws -> Session {
+    let demo = model == nil ? try DemoModel.find() : nil
+    let path = model ?? demo?.model ?? ""
+    let options = EngineOptions(
+      threads: threads, contextLength: context ?? minimum, maximumSequences: maximumSequences, kvType: (kvType ?? standard).type
+    )
+    Terminal.showProgress("loading \(path)")
+    defer { Terminal.showProgress("") }
+    let engine = try Engine(model: path, options: options)
+    for expert in demo?.experts ?? [] { try engine.loadAdapter(expert.name, from: expert.path) }
+    for adapter in adapters {
+      if let path = adapter.path { try engine.loadAdapter(adapter.name, from: path) }
+    }
+    if let file = router ?? demo?.router { try engine.loadRouter(from: file) }
+    return Session(engine: engine, activation: try activation(engine), demo: demo)
+  }
+
+  /// The router's choice unless adapters are named without a router; their names are checked.
+  private func activation(_ engine: Engine) throws -> Activation {
+    if router != nil || (adapters.isEmpty && engine.routerSummary != nil) { return perSentence ? .routedPerSentence : .routed }
+    guard !perSentence else { throw ValidationError("--per-sentence: expected a router that chooses, found none") }
+    let named = adapters.filter { $0.name != "none" || $0.path != nil }.map(\.weighted)
+    return try Session.activation(of: named, engine)
+  }
+}
+
+/// The options of all commands that generate text.
+struct GenerationFlags: ParsableArguments {
+  @Option(
+    help: "Randomness; 0 always takes the most likely token (default: \(SamplingOptions().temperature), demo model: 0).")
+  var temperature: Float?
+
+  @Option(help: "Keep so many of the most likely tokens; 0 keeps all.")
+  var topK = SamplingOptions().topK
+
+  @Option(help: "Keep the most likely tokens up to this probability together.")
+  var topP = SamplingOptions().topP
+
+  @Option(help: "Drop tokens less likely than this times the most likely one.")
+  var minP = SamplingOptions().minP
+
+  @Option(help: "Make recent tokens less likely; 1 changes nothing.")
+  var repeatPenalty = SamplingOptions().repetitionPenalty
+
+  @Option(help: "Same seed, same request, same text (default: a new one every time).")
+  var seed: UInt64?
+
+  @Option(help: "Longest answer in tokens.")
+  var maxTokens = 512
+
+  @Option(help: ArgumentHelp("What the model is told before the conversation.", valueName: "text"))
+  var system: String?
+
+  /// The demo's experts solve tasks with one right answer: there nothing is left to chance unless asked for.
+  func sampling(_ session: Session) -> SamplingOptions {
+    SamplingOptions(
+      temperature: temperature ?? (session.demo == nil ? SamplingOptions().temperature : 0), topK: topK, topP: topP, minP: minP,
+      repetitionPenalty: repeatPenalty, seed: seed)
+  }
+}

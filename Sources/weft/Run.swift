@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Foundation
+import WeftEngine
+
+/// `weft run`: one prompt, one answer.
+struct Run: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Answer one prompt.",
+    discussion: """
+      The prompt is the argument, or standard input when there is none. The answer goes to standard output as it is made; who \
+      answered, and how fast, to standard error when that is a terminal.
+
+        weft run "Write 1994 as a Roman numeral."
+        echo "Sort: d b a c" | weft run --adapter sort
+        weft run --model story.gguf --no-template --temperature 0 "Once upon a time"
+        weft run --json "Spell out 912." | jq .mixture
+      """)
+
+  @Argument(help: "The prompt.")
+  var prompt: String?
+
+  @OptionGroup(title: "Model")
+  var model: ModelOptions
+
+  @OptionGroup(title: "Generation")
+  var generation: GenerationFlags
+
+  @Flag(help: "Continue the prompt as raw text. Models without a chat template always do.")
+  var noTemplate = false
+
+  @Flag(help: "Print one line of JSON instead: text, finish reason, token counts, mixture, timings.")
+  var json = false
+
+  func run() throws {
+    let text = try prompt ?? readInput()
+    let session = try model.open()
+    let isRaw = noTemplate || !session.engine.model.hasChatTemplate
+    if isRaw, generation.system != nil {
+      throw EngineError(.invalidArgument, "--system: expected a chat template to put it into, found raw text")
+    }
+    let messages = (generation.system.map { [Message.system($0)] } ?? []) + [.user(text)]
+    let request = GenerationRequest(
+      isRaw ? .text(text) : .messages(messages), activation: session.activation, sampling: generation.sampling(session),
+      maximumTokens: generation.maxTokens)
+    Interrupt.catchSignal()
+    let result = try Terminal.withoutEcho { () throws(EngineError) in
+      try session.answer(request) { if !json { Terminal.write($0) } }
+    }
+    if json {
+      print(try RunReport(result).line())
+    } else {
+      Terminal.write(result.text.hasSuffix("\n") ? "" : "\n")
+      if Terminal.Stream.error.isTerminal { Terminal.note(Session.summary(of: result)) }
+    }
+    if result.finishReason == .cancelled { throw ExitCode(130) }
+  }
+
+  private func readInput() throws -> String {
+    if Terminal.Stream.input.isTerminal { Terminal.note("the prompt, then Ctrl-D:") }
+    guard let text = String(data: FileHandle.standardInput.readDataToEndOfFile(), encoding: .utf8) else {
+      throw EngineError(.invalidArgument, "standard input: expected UTF-8 text")
+    }
+    // The newline at the end is the shell's, not the user's.
+    let prompt = text.hasSuffix("\n") ? String(text.dropLast()) : text
+    guard !prompt.isEmpty else { throw EngineError(.invalidArgument, "prompt: expected text, found none") }
+    return prompt
+  }
+}
+
+/// What `weft run --json` prints.
+struct RunReport: Encodable {
+  struct Part: Encodable {
+    let adapter: String
+    let weight: Float
+  }
+
+  struct Timings: Encodable {
+    let prefillSeconds: Double
+    let decodeSeconds: Double
+    let tokensPerSecond: Double
+  }
+
+  let text: String
+  let finishReason: String
+  let promptTokens: Int
+  let completionTokens: Int
+  /// Who answered; empty for the base alone.
+  let mixture: [Part]
+  let timings: Timings
+
+  init(_ result: GenerationResult) {
+    text = result.text
+    finishReason = result.finishReason.rawValue
+    promptTokens = result.promptTokenCount
+    completionTokens = result.tokens.count
+    mixture = (result.mixtures.last?.adapters ?? []).map { Part(adapter: $0.name, weight: $0.weight) }
+    timings = Timings(
+      prefillSeconds: result.prefillSeconds, decodeSeconds: result.decodeSeconds, tokensPerSecond: result.tokensPerSecond)
+  }
+
+  /// Keys are sorted, so that the same result is the same line.
+  func line() throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    return String(decoding: try encoder.encode(self), as: UTF8.self)
+  }
+}

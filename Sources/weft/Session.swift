@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import WeftEngine
+
+/// An open model, and who answers when nobody says otherwise.
+struct Session {
+  let engine: Engine
+  var activation: Activation
+  /// The demo model, when that is what runs.
+  let demo: DemoModel?
+
+  /// The mixture of these adapters, all of which have to be loaded.
+  static func activation(of adapters: [WeightedAdapter], _ engine: Engine) throws(EngineError) -> Activation {
+    let loaded = engine.adapters.map(\.name)
+    for adapter in adapters where !loaded.contains(adapter.name) {
+      throw EngineError(
+        .notFound,
+        "adapter '\(adapter.name)': expected \(loaded.isEmpty ? "a loaded adapter, and none is" : "one of \(loaded.joined(separator: ", "))")"
+      )
+    }
+    return adapters.isEmpty ? .base : .mixture(adapters)
+  }
+
+  /// Runs a request to its end, or until Ctrl-C: then the result is what was answered so far.
+  func answer(_ request: GenerationRequest, onText: (String) -> Void) throws(EngineError) -> GenerationResult {
+    _ = Interrupt.take()
+    let id = try engine.submit(request)
+    var result: GenerationResult?
+    while true {
+      if Interrupt.take() { engine.cancel(id) }
+      engine.step { event in
+        switch event {
+        case .token(_, _, let text): onText(text)
+        case .finished(_, let finished): result = finished
+        case .activated: break
+        }
+      }
+      if let error = result?.error { throw error }
+      if let result { return result }
+    }
+  }
+
+  /// Who answered with which weights, and how fast: the line under an answer.
+  static func summary(of result: GenerationResult) -> String {
+    let mixtures = result.mixtures.map(\.adapters.readable).joined(separator: " → ")
+    var parts = [mixtures.isEmpty ? "base" : mixtures, Readable.count(result.tokens.count, "token")]
+    if result.tokensPerSecond > 0 { parts.append(Readable.decimal(result.tokensPerSecond, digits: 0) + " tokens/s") }
+    switch result.finishReason {
+    case .length: parts.append("cut at the longest answer")
+    case .cancelled: parts.append("stopped")
+    case .endToken, .stopString, .failed: break
+    }
+    return parts.joined(separator: " · ")
+  }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import TestSupport
+import Testing
+import WeftTensors
+
+/// Activations to int8 blocks: the bytes of the formula on every tier, in the columns that were asked for and nowhere else.
+struct QuantizeKernelTests {
+  /// A row of blocks, each with its own difficulty.
+  static let row: [Float] = {
+    var generator = SeededGenerator(seed: 6)
+    var row: [Float] = []
+    for magnitude: Float in [1, 1e-6, 1e-30, 3e38, 40] {
+      row += generator.floats(32).map { $0 * magnitude }
+    }
+    row += [Float](repeating: 0, count: 31) + [-0.0]
+    // The largest is 127, so values are rounded as they are: halves go to the even neighbour.
+    row += [127, -127] + (0..<30).map { Float($0) - 14.5 }
+    row += [-127, 126.5, -126.5, 125.5, 0.5, -0.5, 1.5, 2.5] + [Float](repeating: 0.49999997, count: 24)
+    row += [Float](repeating: 0, count: 17) + [-3] + [Float](repeating: 0, count: 14)
+    row += [Float](repeating: -.leastNormalMagnitude, count: 32)
+    for largest: Float in [0x1p-120, Float(0x1p-120).nextUp] { row += generator.floats(31).map { $0 * 0x1p-121 } + [largest] }
+    row += generator.floats(32).map { $0 * 0x1p-130 }
+    row += [.leastNonzeroMagnitude] + [Float](repeating: 0, count: 31)
+    return row
+  }()
+
+  struct Quantized {
+    var bytes: [UInt8]
+
+    init(_ kernels: Kernels, _ row: [Float], begin: Int, end: Int) {
+      bytes = [UInt8](repeating: 0xA5, count: row.count * 5 / 4 + 64)
+      bytes.withUnsafeMutableBytes { target in
+        kernels.quantize(target.baseAddress!, row, columns: row.count, begin: begin, end: end)
+      }
+    }
+  }
+
+  /// The formula: q = round-to-even(x 127 / max|x|), the scale max|x| / 127, and minus the sum of q. A block of numbers up to
+  /// 2^-120 holds zeros.
+  static func expected(_ row: [Float], begin: Int, end: Int) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0xA5, count: row.count * 5 / 4 + 64)
+    func put<Value: BitwiseCopyable>(_ value: Value, at offset: Int) {
+      bytes.withUnsafeMutableBytes { $0.storeBytes(of: value, toByteOffset: offset, as: Value.self) }
+    }
+    for block in begin / 32..<end / 32 {
+      let x = row[block * 32..<block * 32 + 32]
+      let largest = x.reduce(0) { max($0, abs($1)) }
+      let inverse = largest > 0x1p-120 ? 127 / largest : 0
+      var sum: Int32 = 0
+      for (index, value) in zip(x.indices, x) {
+        let q = Int8((value * inverse).rounded(.toNearestOrEven))
+        put(q, at: index)
+        sum += Int32(q)
+      }
+      put(largest / 127, at: row.count + block * 4)
+      put(-sum, at: row.count + row.count / 8 + block * 4)
+    }
+    return bytes
+  }
+
+  @Test(arguments: availableTiers) func bytesAreThoseOfTheFormula(isa: ISA) {
+    let (kernels, row) = (Kernels(isa: isa), Self.row)
+    let blocks = row.count / 32
+    for begin in 0..<blocks {
+      for end in begin...blocks {
+        let found = Quantized(kernels, row, begin: begin * 32, end: end * 32).bytes
+        let expected = Self.expected(row, begin: begin * 32, end: end * 32)
+        if let place = zip(found, expected).enumerated().first(where: { $0.element.0 != $0.element.1 })?.offset {
+          Issue.record("blocks \(begin)..<\(end): byte \(place): expected \(expected[place]), found \(found[place])")
+        }
+      }
+    }
+  }
+
+  @Test(arguments: availableTiers) func randomRows(isa: ISA) {
+    var generator = SeededGenerator(seed: 7)
+    let kernels = Kernels(isa: isa)
+    for blocks in 1...20 {
+      let row = generator.floats(blocks * 32, in: -5...5)
+      let found = Quantized(kernels, row, begin: 0, end: row.count).bytes
+      #expect(found == Self.expected(row, begin: 0, end: row.count), "\(blocks) blocks")
+    }
+  }
+}

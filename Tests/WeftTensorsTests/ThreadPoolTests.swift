@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Testing
+import WeftTensors
+
+/// Regions, phases and slices. A slice is counted without atomics: if two threads got the same one, counts would be wrong.
+struct ThreadPoolTests {
+  /// How often each slice of the present phase was run, written by whoever runs it.
+  final class Tally: @unchecked Sendable {
+    let counts: UnsafeMutablePointer<Int32>
+    let capacity: Int
+    /// Phases after which a slice had not run exactly once.
+    var faults = 0
+
+    init(capacity: Int) {
+      self.capacity = capacity
+      counts = .allocate(capacity: capacity)
+      counts.initialize(repeating: 0, count: capacity)
+    }
+    deinit { counts.deallocate() }
+
+    /// Called by one thread between two barriers.
+    func check(_ count: Int) {
+      for index in 0..<capacity {
+        if counts[index] != (index < count ? 1 : 0) { faults += 1 }
+        counts[index] = 0
+      }
+    }
+  }
+
+  @Test(arguments: 1...4) func everySliceOfManyPhasesRunsOnce(threads: Int) throws {
+    let pool = try ThreadPool(threads: threads)
+    #expect(pool.threadCount == threads)
+    let tally = Tally(capacity: 100)
+    for region in 0..<20 {
+      pool.run { worker in
+        for phase in 0..<25 {
+          let count = (region * 7 + phase * 13) % 101
+          worker.slices(count, grain: phase % 5 + 1) { range in
+            for index in range { tally.counts[index] += 1 }
+          }
+          worker.barrier()
+          if worker.index == 0 { tally.check(count) }
+          worker.barrier()
+        }
+      }
+    }
+    #expect(tally.faults == 0)
+  }
+
+  /// Slices are at most `grain` long, begin at multiples of it and end at `count`.
+  @Test(arguments: 1...4) func slicesHaveTheirLength(threads: Int) throws {
+    let pool = try ThreadPool(threads: threads)
+    let tally = Tally(capacity: 50)
+    pool.run { worker in
+      worker.slices(50, grain: 8) { range in
+        if range.lowerBound % 8 == 0 && range.upperBound == min(range.lowerBound + 8, 50) {
+          for index in range { tally.counts[index] += 1 }
+        }
+      }
+    }
+    tally.check(50)
+    #expect(tally.faults == 0)
+  }
+
+  @Test(arguments: 1...4) func everyWorkerEntersEveryRegionOnce(threads: Int) throws {
+    let pool = try ThreadPool(threads: threads)
+    let tally = Tally(capacity: threads)
+    for _ in 0..<200 {
+      pool.run { worker in
+        if worker.threadCount == threads { tally.counts[worker.index] += 1 }
+      }
+      tally.check(threads)
+    }
+    #expect(tally.faults == 0)
+  }
+
+  /// Waiting threads spin for microseconds, then sleep: after a pause, regions and barriers have to wake them.
+  @Test(arguments: 1...4) func worksAfterSleep(threads: Int) throws {
+    let pool = try ThreadPool(threads: threads)
+    let tally = Tally(capacity: 64)
+    for _ in 0..<10 {
+      usleep(3000)
+      pool.run { worker in
+        // One thread is late at the first barrier, so that the others sleep there too.
+        if worker.index == threads - 1 { usleep(2000) }
+        worker.barrier()
+        worker.slices(64, grain: 1) { tally.counts[$0.lowerBound] += 1 }
+        worker.barrier()
+        if worker.index == 0 { tally.check(64) }
+      }
+    }
+    #expect(tally.faults == 0)
+  }
+
+  @Test func poolsComeAndGo() throws {
+    for round in 0..<40 {
+      let pool = try ThreadPool(threads: round % 4 + 1)
+      guard round % 3 > 0 else { continue }
+      let tally = Tally(capacity: 9)
+      pool.run { worker in worker.slices(9, grain: 2) { for index in $0 { tally.counts[index] += 1 } } }
+      tally.check(9)
+      #expect(tally.faults == 0)
+    }
+  }
+
+  @Test(arguments: [0, -1, 1025, Int.max, Int.min]) func impossibleCounts(threads: Int) {
+    #expect(throws: StorageError.outOfMemory(bytes: 0)) { try ThreadPool(threads: threads) }
+  }
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import TestSupport
+import Testing
+import WeftFormats
+import WeftTokenizers
+
+@Suite("Jinja")
+struct JinjaTests {
+  private func render(
+    _ source: String, _ variables: [(String, Jinja.Value)] = [], dialect: Jinja.Dialect = .transformers,
+    limits: Jinja.Limits = .init(), secondsSinceEpoch: Int? = nil
+  ) throws(TemplateError) -> String {
+    try Jinja.Template(source: source, location: "test", dialect: dialect, limits: limits)
+      .render(variables, secondsSinceEpoch: secondsSinceEpoch)
+  }
+
+  /// The unit cases of huggingface.js, in its dialect.
+  @Test(.needsSharedData) func unitCases() throws {
+    let path = TestPaths.sharedData("templates/jinja_cases.json")
+    let cases = try #require(try TemplateJSON.load(path).array)
+    #expect(cases.count == 110)
+    for unit in cases {
+      let source = try #require(TemplateJSON.string(unit["template"]))
+      let variables = try TemplateJSON.variables(unit["context"])
+      let output = Result { try render(source, variables, dialect: .huggingfaceJS) }
+      #expect(
+        (try? output.get()) == TemplateJSON.string(unit["expected"]), "\(unit["name"]?.string ?? ""): \(source): \(output)")
+    }
+  }
+
+  /// What Weft renders although Python fails: filters give lists here, and Python's give generators without length or index;
+  /// keywords are taken where CPython's methods take none.
+  private static let accepted: Set<String> = [
+    "FILTER_OPERATOR_11", "FILTER_OPERATOR_12", "FILTER_OPERATOR_4", "FILTER_OPERATOR_5", "FILTER_OPERATOR_6", "REPLACE",
+  ]
+
+  /// The same unit cases as Python renders them.
+  @Test(.needsSharedData) func unitCasesInPython() throws {
+    let cases = try #require(try TemplateJSON.load(TestPaths.sharedData("templates/jinja_cases.json")).array)
+    let golden = try TemplateJSON.load(TestPaths.goldens + "/templates/snippets.json")
+    let expected = try #require(golden["units"]?.array)
+    for (unit, expectation) in zip(cases, expected) {
+      let name = try #require(unit["name"]?.string)
+      #expect(expectation["name"]?.string == name)
+      let source = try #require(TemplateJSON.string(unit["template"]))
+      var variables = try TemplateJSON.variables(unit["context"])
+      // Python got the text "[fn]" where huggingface.js passes a function.
+      variables = variables.map { if case .function = $0.1 { ($0.0, .string("[fn]")) } else { $0 } }
+      let output = Result { try render(source, variables) }
+      if Self.accepted.contains(name) {
+        #expect(expectation["fails"] != nil && (try? output.get()) != nil, "\(name)")
+      } else {
+        #expect((try? output.get()) == TemplateJSON.string(expectation["output"]), "\(name): \(source): \(output)")
+      }
+    }
+  }
+
+  /// The language, snippet by snippet, against Python: the output, or that it fails.
+  @Test func snippets() throws {
+    let golden = try TemplateJSON.load(TestPaths.goldens + "/templates/snippets.json")
+    let snippets = try #require(golden["snippets"]?.array)
+    let variables = try TemplateJSON.variables(golden["variables"])
+    #expect(snippets.count > 100)
+    for snippet in snippets {
+      let source = try #require(snippet["template"]?.string)
+      do {
+        let output = try render(source, variables, secondsSinceEpoch: golden["secondsSinceEpoch"]?.int)
+        #expect(output == TemplateJSON.string(snippet["output"]), "\(source)")
+      } catch {
+        #expect(snippet["output"] == nil, "\(source): \(error)")
+        if let message = snippet["refuses"]?.string {
+          #expect(error == .raised(location: "test:1", message: message))
+        }
+      }
+    }
+  }
+
+  // MARK: Errors
+
+  @Test func errorsSayWhere() {
+    #expect(throws: TemplateError.value(location: "test:3", expected: "a defined value before '.b'", found: "undefined 'a'")) {
+      try render("one\n\n{{ a.b }}")
+    }
+    #expect(throws: TemplateError.syntax(location: "test:2", expected: "}}", found: "2")) {
+      try render("\n{{ 1 2 }}")
+    }
+    #expect(throws: TemplateError.raised(location: "test:2", message: "roles must alternate")) {
+      try render("{% if true %}\n{{ raise_exception('roles must alternate') }}{% endif %}")
+    }
+    #expect(throws: TemplateError.unsupported(location: "test:1", found: "the filter 'urlize'")) {
+      try render("{{ 'a' | urlize }}")
+    }
+    #expect(throws: TemplateError.unsupported(location: "test:1", found: "the tag 'include'")) {
+      try render("{% include 'x' %}")
+    }
+  }
+
+  /// A filter that Weft does not know fails where it is reached, not where it is written.
+  @Test func unknownFilterUnreached() throws {
+    #expect(try render("{% if false %}{{ 'a' | urlize }}{% endif %}b") == "b")
+  }
+
+  // MARK: Hostile templates
+
+  /// Every template here asks for more time, memory or stack than a rendering gets, and ends in a typed error.
+  @Test(arguments: [
+    // Time
+    "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
+    "{% macro f() %}{{ f() }}{{ f() }}{% endmacro %}{{ f() }}",
+    "{% for a in t recursive %}{{ loop(t) }}{% endfor %}",
+    "{% set s = 'a' * 60000000 %}{% for a in range(100000) %}{{ s | length }}{% endfor %}",
+    "{% set s = 'a' * 1000000 %}{% for a in range(100000) %}{% if ('a' * 1000 ~ 'b') in s %}{% endif %}{% endfor %}",
+    "{% for a in range(100000) %}{% if a in range(100000) | list and range(100000) | sort | unique %}{% endif %}{% endfor %}",
+    "{% set n = namespace(x=[1]) %}{% for a in range(60) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x }}",
+    "{% set n = namespace(x=[1]) %}{% for a in range(60) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x | tojson }}",
+    "{% set n = namespace(x=[1]) %}{% for a in range(60) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x == n.x }}",
+    "{% set n = namespace(x=[1]) %}{% for a in range(60) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ [n.x, n.x] | sort }}",
+    "{% set n = namespace(x=[1]) %}{% for a in range(60) %}{% set n.x = (n.x, n.x) %}{% endfor %}{{ {n.x: 1}[n.x] }}",
+    // Memory
+    "{{ 'a' * 9223372036854775807 }}", "{{ [1] * 9223372036854775807 }}", "{{ 'a' * 100000000 }}",
+    "{% set n = namespace(s='ab') %}{% for a in range(64) %}{% set n.s = n.s + n.s %}{% endfor %}",
+    "{% set n = namespace(s=[1]) %}{% for a in range(64) %}{% set n.s = n.s + n.s %}{% endfor %}",
+    "{% set s = 'a' * 1000000 %}{% for a in range(1000) %}{{ s }}{% endfor %}",
+    "{% set s = 'a' * 1000000 %}{{ s | replace('', s) }}", "{% set s = 'a' * 1000000 %}{{ s | replace('a', s) }}",
+    "{{ 'a' | center(9223372036854775807) }}", "{{ 'a'.zfill(9223372036854775807) }}",
+    "{{ 'a' | indent(9223372036854775807) }}",
+    "{{ '%999999999d' % 1 }}", "{{ [1] | tojson(indent=999999999) }}", "{{ [1] | batch(999999999) }}",
+    "{{ [1] | slice(999999999) }}",
+    "{{ range(9223372036854775807) }}", "{{ range(-10, -9223372036854775807, -9223372036854775807) | length + 1 / 0 }}",
+    "{{ strftime_now('%Y' * 100000) }}", "{{ 1 | round(999999999) }}",
+    // Arithmetic
+    "{{ 9223372036854775807 + 1 }}", "{{ 9223372036854775807 * 2 }}", "{{ 10 ** 100 }}",
+    "{{ (-9223372036854775807 - 1) // -1 }}",
+    "{{ -(-9223372036854775807 - 1) }}", "{{ (-9223372036854775807 - 1) | abs }}", "{{ 99999999999999999999 }}",
+    // Stack
+    "{% macro f(n) %}{{ f(n + 1) }}{% endmacro %}{{ f(0) }}",
+    "{% macro f(n) %}{% call f(n) %}{% endcall %}{% endmacro %}{{ f(0) }}",
+    "{% set n = namespace(x=[]) %}{% for a in range(100000) %}{% set n.x = [n.x] %}{% endfor %}",
+    "{% set n = namespace(x=1) %}{% for a in range(100000) %}{% set n.x = {'a': n.x} %}{% endfor %}",
+    "{% set n = namespace(x=()) %}{% for a in range(100000) %}{% set n.x = n.x.index %}{% endfor %}{{ 1 / 0 }}",
+    "{% set n = namespace() %}{% set n.n = n %}{{ n | tojson }}",
+  ])
+  func hostile(source: String) {
+    var limits = Jinja.Limits()
+    limits.steps = 500_000
+    #expect(throws: TemplateError.self) {
+      try render(source, [("t", .list(Jinja.List([.integer(1)])))], limits: limits)
+    }
+  }
+
+  /// Nesting in the source, by recursion and by chains.
+  @Test(arguments: [
+    ("(", "1", ")"), ("[", "", "]"), ("{1: ", "1", "}"), ("not ", "1", ""), ("-", "1", ""), ("", "1", "+1"), ("", "x", ".y"),
+    ("", "x", "[0]"), ("", "1", "|abs"), ("", "x", "()"), ("", "1", " is odd"), ("1 if ", "1", ""), ("", "1", " and 1"),
+    ("f(", "1", ")"),
+    ("", "1", " if 1"), ("", "1", "**1"),
+  ])
+  func deepExpression(opening: String, middle: String, closing: String) {
+    let count = 20_000
+    let source = "{{ " + String(repeating: opening, count: count) + middle + String(repeating: closing, count: count) + " }}"
+    #expect(throws: TemplateError.limit(location: "test:1", expected: "at most 64 levels of nesting")) { try render(source) }
+  }
+
+  @Test func deepStatements() {
+    let source = String(repeating: "{% if 1 %}", count: 20_000) + String(repeating: "{% endif %}", count: 20_000)
+    #expect(throws: TemplateError.limit(location: "test:1", expected: "at most 64 levels of nesting")) { try render(source) }
+  }
+
+  @Test func limitsAreParameters() throws {
+    var limits = Jinja.Limits()
+    limits.steps = 100
+    #expect(throws: TemplateError.limit(location: "test:1", expected: "at most 100 steps")) {
+      try render("{% for a in range(60) %}{{ a }}{% endfor %}", limits: limits)
+    }
+    limits.outputBytes = 3
+    #expect(try render("abc", limits: limits) == "abc")
+    #expect(throws: TemplateError.limit(location: "test:1", expected: "an output of at most 3 bytes")) {
+      try render("abcd", limits: limits)
+    }
+    limits.sourceBytes = 3
+    #expect(throws: TemplateError.limit(location: "test", expected: "a template of at most 3 bytes")) {
+      try render("abcd", limits: limits)
+    }
+  }
+
+  /// Every prefix of a real template, and the template with one byte changed, compiles or fails, and what compiles renders or fails.
+  @Test(.needsSharedData) func damagedTemplates() throws {
+    let cases = try #require(try TemplateJSON.load(TestPaths.sharedData("templates/chat_cases.json")).array)
+    let source = Array(try #require(cases[22]["chat_template"]?.string).utf8)
+    let variables = try TemplateJSON.variables(cases[22]["data"])
+    var rendered = 0
+    var generator = SeededGenerator(seed: 7)
+    for round in 0..<400 {
+      var bytes = source
+      if round % 2 == 0 {
+        bytes.removeLast(Int.random(in: 0..<bytes.count, using: &generator))
+      } else {
+        bytes[Int.random(in: 0..<bytes.count, using: &generator)] = UInt8.random(in: 32..<127, using: &generator)
+      }
+      do throws(TemplateError) {
+        _ = try render(String(decoding: bytes, as: UTF8.self), variables)
+        rendered += 1
+      } catch {
+        #expect(!error.description.isEmpty)
+      }
+    }
+    #expect(rendered > 0 && rendered < 400)
+  }
+}

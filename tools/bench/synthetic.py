@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes synthetic models and adapters of real shapes for benchmarks: random weights, no tokenizer.
+
+    python tools/bench/synthetic.py --output bench-out
+
+makes SHAPE-FORMAT.gguf for every shape and format, and SHAPE-adapter-N (PEFT folders: rank 16, F16, all seven projections)
+with the same factors as SHAPE-adapter-N.gguf for llama.cpp. Files that exist are kept.
+"""
+import argparse
+import json
+import pathlib
+
+import gguf
+import numpy as np
+from safetensors.numpy import save_file
+
+SHAPES = {
+    # SmolLM2-135M
+    "135m": dict(hidden=576, layers=30, heads=9, kv_heads=3, ffn=1536, vocab=49152),
+    # A Llama of the size of Qwen2.5-0.5B
+    "0.5b": dict(hidden=896, layers=24, heads=14, kv_heads=2, ffn=4864, vocab=151936),
+}
+FORMATS = {
+    "f16": gguf.GGMLQuantizationType.F16,
+    "q8_0": gguf.GGMLQuantizationType.Q8_0,
+    "q4_0": gguf.GGMLQuantizationType.Q4_0,
+}
+RANK, ADAPTERS = 16, 4
+MODULES = {  # GGUF name, PEFT path
+    "q": ("attn_q", "self_attn.q_proj"), "k": ("attn_k", "self_attn.k_proj"), "v": ("attn_v", "self_attn.v_proj"),
+    "o": ("attn_output", "self_attn.o_proj"), "gate": ("ffn_gate", "mlp.gate_proj"), "up": ("ffn_up", "mlp.up_proj"),
+    "down": ("ffn_down", "mlp.down_proj"),
+}
+
+
+def module_shapes(s):
+    """[out, in] of every projection."""
+    h, kv = s["hidden"], s["hidden"] // s["heads"] * s["kv_heads"]
+    return {"q": (h, h), "k": (kv, h), "v": (kv, h), "o": (h, h), "gate": (s["ffn"], h), "up": (s["ffn"], h), "down": (h, s["ffn"])}
+
+
+def write_model(path, s, kind):
+    writer = gguf.GGUFWriter(str(path) + ".tmp", "llama")
+    writer.add_name(path.stem)
+    writer.add_context_length(8192)
+    writer.add_embedding_length(s["hidden"])
+    writer.add_block_count(s["layers"])
+    writer.add_feed_forward_length(s["ffn"])
+    writer.add_head_count(s["heads"])
+    writer.add_head_count_kv(s["kv_heads"])
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(100000.0)
+    writer.add_rope_dimension_count(s["hidden"] // s["heads"])
+    writer.add_vocab_size(s["vocab"])
+    writer.add_tokenizer_model("no_vocab")
+    random = np.random.default_rng(1)
+
+    def add(name, rows, columns):
+        """One random matrix, quantised in slices to keep memory small."""
+        parts = []
+        for begin in range(0, rows, 4096):
+            values = random.standard_normal((min(4096, rows - begin), columns), dtype=np.float32) * np.float32(columns**-0.5)
+            parts.append(gguf.quantize(values, FORMATS[kind]))
+        writer.add_tensor(name, np.concatenate(parts), raw_dtype=FORMATS[kind])
+
+    add("token_embd.weight", s["vocab"], s["hidden"])
+    writer.add_tensor("output_norm.weight", np.ones(s["hidden"], np.float32))
+    for layer in range(s["layers"]):
+        for norm in ("attn_norm", "ffn_norm"):
+            writer.add_tensor(f"blk.{layer}.{norm}.weight", np.ones(s["hidden"], np.float32))
+        for key, (out, columns) in module_shapes(s).items():
+            add(f"blk.{layer}.{MODULES[key][0]}.weight", out, columns)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    pathlib.Path(str(path) + ".tmp").rename(path)
+
+
+def write_adapter(folder, s, seed):
+    random = np.random.default_rng(seed)
+    tensors = {}
+    writer = gguf.GGUFWriter(str(folder) + ".gguf", "llama")
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 2.0 * RANK)
+    for layer in range(s["layers"]):
+        for key, (out, columns) in module_shapes(s).items():
+            a = (random.standard_normal((RANK, columns), dtype=np.float32) * 0.02).astype(np.float16)
+            b = (random.standard_normal((out, RANK), dtype=np.float32) * 0.02).astype(np.float16)
+            name = f"base_model.model.model.layers.{layer}.{MODULES[key][1]}"
+            tensors[name + ".lora_A.weight"], tensors[name + ".lora_B.weight"] = a, b
+            writer.add_tensor(f"blk.{layer}.{MODULES[key][0]}.weight.lora_a", a)
+            writer.add_tensor(f"blk.{layer}.{MODULES[key][0]}.weight.lora_b", b)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    folder.mkdir(exist_ok=True)
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    config = dict(
+        peft_type="LORA", task_type="CAUSAL_LM", r=RANK, lora_alpha=2 * RANK, bias="none", inference_mode=True,
+        target_modules=[path.split(".")[1] for _, path in MODULES.values()], base_model_name_or_path=None)
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=1))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("bench-out"))
+    arguments = parser.parse_args()
+    arguments.output.mkdir(exist_ok=True)
+    for shape, sizes in SHAPES.items():
+        for kind in FORMATS:
+            path = arguments.output / f"{shape}-{kind}.gguf"
+            if not path.exists():
+                print(f"writing {path}", flush=True)
+                write_model(path, sizes, kind)
+        for number in range(ADAPTERS):
+            folder = arguments.output / f"{shape}-adapter-{number}"
+            if not folder.exists():
+                print(f"writing {folder}", flush=True)
+                write_adapter(folder, sizes, 100 + number)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,392 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Make the expected ids and texts under Tests/Goldens/tokenizers with the `tokenizers` package (Hugging Face).
+
+    python tools/make_tokenizer_goldens.py SHARED        SHARED: the folder that holds data/tokenizers
+
+published.json    texts, and what the published tokenizers of the shared data make of them; for the GGUF vocabulary of
+                  stories260K, what a tokenizer with the merges that its scores mean makes of them
+components.json   tiny tokenizers, one for each kind of component and option, and what they make of texts. To keep it small,
+                  `special` has [] where it is the same as `plain`, and `decoded` has 0 where the text itself comes back
+
+Since version 0.23 `tokenizers` decodes an added token with `normalized` as the normalizer writes it, and then does not know
+it as special any more; Weft decodes its content and knows it. Texts with such tokens are not among the expected ones.
+Where `tokenizers` turns a run of byte tokens that is not UTF-8 into U+FFFD as a whole, Weft decodes as Python's
+errors="replace" does: expected texts of random ids follow the latter (`decode_bytes`).
+"""
+
+import argparse
+import collections
+import copy
+import json
+import pathlib
+import random
+import re
+import unicodedata
+
+import gguf
+import tokenizers
+from tokenizers import Tokenizer
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent / "Tests" / "Goldens" / "tokenizers"
+PUBLISHED = ["llama2", "phi3-v", "smollm"]
+
+PLAIN = [
+    "", " ", "  ", "   ", "\t", "\n", "\n\n", "\n\n\n", "\t\n", " \n \n", "\r\n", "a\r\nb\r\n\r\nc", "\u00a0", "a\u00a0\u00a0b",
+    "Hello world", " Hello world", "Hello  world ", "Hello, world!", " this is \U0001f999.cpp", "w048 7tuijk dsdfhu",
+    "I'll we've they'd you're it's I'm don't", "I'LL WE'VE THEY'D YOU'RE IT'S", "'s 't 're 've 'm 'll 'd", "o'\u017f x'S",
+    "3 33 333 3333 33333 333333 3333333 33333333", "1.5e-3 0x1F 1,234,567.89 \u0663\u0664 \u00b2\u00b3\u00bc \u216b \u2460",
+    "\u043d\u0435\u0449\u043e \u043d\u0430 \u0411\u044a\u043b\u0433\u0430\u0440\u0441\u043a\u0438",
+    "\u1780\u17b6\u1793\u17cb\u178f\u17c2\u1796\u17b7\u179f\u17c1\u179f", "\u6211\u60f3\u5728apple\u5de5\u4f5c1314151\u5929\uff5e",
+    "\u751f\u6d3b\u7684\u771f\u8c1b\u662f", "\u3053\u3093\u306b\u3061\u306f\u4e16\u754c", "\ud55c\uad6d\uc5b4 \ubb38\uc7a5",
+    "\u0645\u0631\u062d\u0628\u0627 \u0628\u0627\u0644\u0639\u0627\u0644\u0645", "\u05e9\u05dc\u05d5\u05dd", "C\u1eeda Vi\u1ec7t",
+    "e\u0301 \u00e9 \u1e9b\u0323 \ufb01 \u212b \uff21\uff22 \u2126", "\u0301\u0302\u0303", "a\u0301\u0327", "\u0130stanbul I\u0307",
+    "\U0001f680 (normal) \U0001f636\u200d\U0001f32b\ufe0f (multiple) \u2705", "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466",
+    "\U0001f1e9\U0001f1ea\U0001f1eb\U0001f1f7", "\x00", "a\x00b", "1\x002\ufffd3", "\x01\x02\x7f\x80\x9f", "\u200b\u200c\u200d\ufeff", "\u180e a\u180eb",
+    "\u2028\u2029\u0085", "\u3000\u3000x", "\u2581", "\u2581This \u2581is \u2581a", "<0x0A>", "<0x41><0xE2>", "\u0120hello \u010a",
+    "!!!!!!???...,,,;;;", "''''''```````\"\"\"\"", "------=======", "a-b_c.d/e\\f", "$100 \u20ac5 \u00a37 ^~|`<=>+", "{}[]()<>", "\u00bfQu\u00e9? \u00a1S\u00ed!",
+    "def main():\n\tpass\n", "    if x == 1:\n        return y\n", "let a = obj.toString();\ntoString();",
+    "https://example.org/a?b=c&d=%20#e", "name@example.org", "#include <stdio.h>\nint main(void) { return 0; }",
+    "The quick brown fox jumps over the lazy dog.", "supercalifragilisticexpialidocious antidisestablishmentarianism",
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "abababababababababababababababababab",
+    "                                        deep", "a" + "\n" * 17 + "b", "\t" * 9 + "x", "x" + " " * 33 + "y ",
+    "We'Ve a'lL \u2019s \u2018t", "CamelCaseWords and snake_case_words and SCREAMING_CASE", "ALL CAPS TEXT", "MiXeD cAsE",
+]
+SPECIAL = [
+    "<s>", "</s>", "<unk>", "<s>Hello</s>", " <s> Hello </s> ", "<s><s>", "a<s>b", "<s", "s>", "<|endoftext|>", "<|end|>", "<|im_start|>",
+    "<|im_start|>user\nHi there<|im_end|>\n<|im_start|>assistant\n", "<|user|>\nHi there<|end|>\n<|assistant|>\n",
+    "[INST] Hello [/INST]", "<|user|>  \n  x", "x  <|assistant|>  y", "<|system|>\nBe brief.<|end|>", "<repo_name>a<file_sep>b",
+    "</s>  tail", "head </s>\n\ttail", "<|endoftext|><|endoftext|>", "<|END|>", "<\u0301s>", "<|end|", "|end|>",
+]
+
+
+def random_texts(count, seed):
+    """Strings of assigned characters that kept their category since Unicode 3.2: every library agrees on those."""
+    generator = random.Random(seed)
+    old = unicodedata.ucd_3_2_0
+    stable = [
+        chr(c) for c in range(0x20, 0x30000)
+        if unicodedata.category(chr(c)) == old.category(chr(c)) and unicodedata.category(chr(c)) not in ("Cn", "Cs", "Co")
+    ]
+    groups = collections.defaultdict(list)
+    for char in stable:
+        groups[unicodedata.category(char)].append(char)
+    texts = []
+    for index in range(count):
+        length = generator.randrange(1, 24)
+        if index % 3 == 0:  # anything
+            chars = [generator.choice(stable) for _ in range(length)]
+        elif index % 3 == 1:  # every category equally often
+            chars = [generator.choice(groups[generator.choice(sorted(groups))]) for _ in range(length)]
+        else:  # ASCII, white space and contractions
+            chars = [generator.choice(["a", "B", "7", " ", "  ", "\n", "\t", "'s", ".", "-", "\u00e9", "the", "\r"]) for _ in range(length)]
+        texts.append("".join(chars))
+    return texts
+
+
+def random_ids(count, size, seed):
+    generator = random.Random(seed)
+    return [[generator.randrange(size) for _ in range(generator.randrange(1, 12))] for _ in range(count)]
+
+
+def byte_runs(ids_of_bytes, size, count, seed):
+    """Ids with many byte tokens: pieces of UTF-8 in all stages of damage."""
+    generator = random.Random(seed)
+    sample = "a\u00e9\u20ac\U0001f999\u0800\uffff\U00010000\U0010ffff".encode()
+    rows = []
+    for _ in range(count):
+        row = []
+        for _ in range(generator.randrange(1, 10)):
+            if generator.random() < 0.3:
+                row.append(generator.randrange(size))
+            else:
+                start = generator.randrange(len(sample))
+                row += [ids_of_bytes[b] for b in sample[start:start + generator.randrange(1, 6)]]
+            if generator.random() < 0.2:
+                row.append(ids_of_bytes[generator.randrange(128, 256)])
+        rows.append(row)
+    return rows
+
+
+def decode_bytes(tokenizer, ids, skip):
+    """Llama's decoder over bytes: pieces with spaces for U+2581, byte tokens as bytes, one leading space less."""
+    added = tokenizer.get_added_tokens_decoder()
+    data = b""
+    for i in ids:
+        piece = tokenizer.id_to_token(i)
+        if skip and i in added and added[i].special:
+            continue
+        match = re.fullmatch(r"<0x([0-9A-F]{2})>", piece)
+        data += bytes([int(match[1], 16)]) if match else piece.replace("\u2581", " ").encode()
+    return data.removeprefix(b" ").decode("utf-8", errors="replace")
+
+
+def normalized_ids(tokenizer):
+    return {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.normalized}
+
+
+def encode(tokenizer, texts, special):
+    """special: special tokens are read in the text and put around it; otherwise they are text."""
+    tokenizer.encode_special_tokens = not special
+    return [tokenizer.encode(text, add_special_tokens=special).ids for text in texts]
+
+
+def from_scores(path):
+    """SentencePiece's BPE from a GGUF file: every pair of pieces that spells a piece merges, in the order of its score."""
+    fields = gguf.GGUFReader(path).fields
+    pieces, scores, types = (fields["tokenizer.ggml." + key].contents() for key in ("tokens", "scores", "token_type"))
+    vocab = {piece: i for i, piece in enumerate(pieces)}
+    merges = [
+        (-scores[i], vocab[piece[:cut]], vocab[piece[cut:]])
+        for piece, i in vocab.items() if types[i] == 1
+        for cut in range(1, len(piece)) if piece[:cut] in vocab and piece[cut:] in vocab
+    ]
+    return Tokenizer.from_str(json.dumps({
+        "version": "1.0", "truncation": None, "padding": None,
+        "added_tokens": [token(i, pieces[i], special=True) for i in range(3)],
+        "normalizer": sequence("normalizers", {"type": "Prepend", "prepend": MARK},
+                               {"type": "Replace", "pattern": {"String": " "}, "content": MARK}),
+        "pre_tokenizer": None, "post_processor": template(["<s>"], []),
+        "decoder": llama_decoder({"type": "Strip", "content": " ", "start": 1, "stop": 0}),
+        "model": {"type": "BPE", "vocab": vocab, "merges": [[pieces[left], pieces[right]] for _, left, right in sorted(merges)],
+                  "unk_token": "<unk>", "byte_fallback": True, "fuse_unk": True},
+    }))
+
+
+def published(shared):
+    texts = PLAIN + SPECIAL + random_texts(120, 1)
+    result = {"texts": texts, "tokenizers": {}}
+    chosen = {name: Tokenizer.from_file(str(shared / "data" / "tokenizers" / name / "tokenizer.json")) for name in PUBLISHED}
+    chosen["stories260K"] = from_scores(shared / "data" / "models" / "stories260K" / "stories260K-F16.gguf")
+    for name, tokenizer in chosen.items():
+        size = tokenizer.get_vocab_size()
+        plain, special = encode(tokenizer, texts, False), encode(tokenizer, texts, True)
+        rows = random_ids(40, size, 2)
+        has_bytes = tokenizer.token_to_id("<0x00>") is not None
+        if has_bytes:
+            rows += byte_runs([tokenizer.token_to_id(f"<0x{b:02X}>") for b in range(256)], size, 40, 3)
+
+        def decode(ids, skip):
+            return decode_bytes(tokenizer, ids, skip) if has_bytes else tokenizer.decode(ids, skip_special_tokens=skip)
+
+        odd = normalized_ids(tokenizer)
+        for ids in plain + special:  # what is UTF-8 decodes alike in both
+            assert odd & set(ids) or decode(ids, True) == tokenizer.decode(ids, skip_special_tokens=True), ids
+        result["tokenizers"][name] = {
+            "plain": plain, "special": special,
+            "decodedPlain": [decode(ids, False) for ids in plain], "decodedSpecial": [decode(ids, True) for ids in special],
+            "random": rows, "decodedRandom": [decode(ids, False) for ids in rows],
+        }
+    return result
+
+
+def train(words, first, merge_count):
+    """Byte-pair encoding over whole lines, so that merges cross every border that a pre-tokenizer could draw."""
+    words = [list(word) for word in words]
+    vocab = list(first) + sorted({symbol for word in words for symbol in word} - set(first))
+    merges = []
+    for _ in range(merge_count):
+        pairs = collections.Counter(pair for word in words for pair in zip(word, word[1:]))
+        count, left, right = min((-count, *pair) for pair, count in pairs.items())
+        if -count < 2:
+            break
+        merges.append([left, right])
+        if left + right not in vocab:
+            vocab.append(left + right)
+        for word in words:
+            index = 0
+            while index + 1 < len(word):
+                if word[index] == left and word[index + 1] == right:
+                    word[index:index + 2] = [left + right]
+                index += 1
+    return {"type": "BPE", "vocab": {piece: i for i, piece in enumerate(vocab)}, "merges": merges}
+
+
+def byte_alphabet():
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    alphabet, extra = {}, 0
+    for byte in range(256):
+        alphabet[byte] = chr(byte) if byte in printable else chr(256 + extra)
+        extra += byte not in printable
+    return alphabet
+
+
+def models():
+    lines = [text for text in PLAIN if "\x00" not in text and len(text) > 3] * 2
+    alphabet = byte_alphabet()
+    as_bytes = ["".join(alphabet[b] for b in line.encode()) for line in lines]
+    marked = ["\u2581" + line.replace(" ", "\u2581") for line in lines if line.isascii()] + lines
+    spelled = train(marked, ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)], 260)
+    ascii_only = train([line for line in lines if line.isascii()], ["<unk>"], 120)
+    return {
+        "bytes": train(as_bytes, [alphabet[b] for b in range(256)], 260),
+        "spelled": spelled | {"unk_token": "<unk>", "byte_fallback": True, "fuse_unk": True},
+        "ascii": ascii_only | {"unk_token": "<unk>"},
+    }
+
+
+GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+O200K = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+         r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|"
+         r"\s*[\r\n]+|\s+(?!\S)|\s+")
+MARK = "\u2581"
+
+
+def level(**options):
+    return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True} | options
+
+
+def split(pattern, behavior, invert=False):
+    return {"type": "Split", "pattern": pattern, "behavior": behavior, "invert": invert}
+
+
+def metaspace(**options):
+    return {"type": "Metaspace", "replacement": MARK, "prepend_scheme": "always", "split": True} | options
+
+
+def sequence(member, *parts):
+    return {"type": "Sequence", member: list(parts)}
+
+
+def llama_decoder(*more):
+    return sequence("decoders", {"type": "Replace", "pattern": {"String": MARK}, "content": " "}, {"type": "ByteFallback"},
+                    {"type": "Fuse"}, *more)
+
+
+def token(id, content, **options):
+    return {"id": id, "content": content, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+            "special": False} | options
+
+
+def template(before, after):
+    def piece(name):
+        return {"SpecialToken": {"id": name, "type_id": 0}}
+    single = [piece(n) for n in before] + [{"Sequence": {"id": "A", "type_id": 0}}] + [piece(n) for n in after]
+    ids = {"<s>": 1, "</s>": 2}
+    return {"type": "TemplateProcessing", "single": single, "pair": single + [{"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {n: {"id": n, "ids": [ids[n]], "tokens": [n]} for n in before + after}}
+
+
+def cases():
+    """name, model, components; what is absent is null."""
+    special = [token(0, "<unk>", special=True), token(1, "<s>", special=True), token(2, "</s>", special=True)]
+    prepend = {"type": "Prepend", "prepend": MARK}
+    spaces = {"type": "Replace", "pattern": {"String": " "}, "content": MARK}
+    rows = []
+
+    def add(name, model, flags=None, **parts):
+        rows.append({"name": name, "model": model, "flags": flags or {}, "parts": parts})
+
+    for form in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase"):
+        add(f"normalizer {form}", "spelled", normalizer={"type": form}, decoder=llama_decoder())
+    for left in (True, False):
+        add(f"normalizer Strip left {left}", "spelled", decoder=llama_decoder(),
+            normalizer={"type": "Strip", "strip_left": left, "strip_right": not left})
+    add("normalizer Prepend", "spelled", normalizer=prepend, decoder=llama_decoder())
+    add("normalizer Replace with Regex", "spelled", decoder=llama_decoder(),
+        normalizer={"type": "Replace", "pattern": {"Regex": r"\s{2,}|[aeiou](?=\w)"}, "content": "$0"})
+    add("normalizer Sequence", "spelled", decoder=llama_decoder({"type": "Strip", "content": " ", "start": 1, "stop": 0}),
+        normalizer=sequence("normalizers", {"type": "NFC"}, {"type": "Lowercase"}, prepend, spaces))
+
+    for prefix in (True, False):
+        for regex in (True, False):
+            add(f"ByteLevel prefix {prefix} regex {regex}", "bytes", decoder=level(),
+                pre_tokenizer=level(add_prefix_space=prefix, use_regex=regex))
+    for behavior in ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"):
+        add(f"Split {behavior}", "spelled", pre_tokenizer=split({"Regex": r"[\s,.;!?]"}, behavior), decoder=llama_decoder())
+        add(f"Split {behavior} inverted", "spelled", pre_tokenizer=split({"Regex": r"\w+"}, behavior, True), decoder=llama_decoder())
+        add(f"Punctuation {behavior}", "spelled", pre_tokenizer={"type": "Punctuation", "behavior": behavior}, decoder=llama_decoder())
+    add("Split by String", "spelled", pre_tokenizer=split({"String": "a."}, "Isolated"), decoder=llama_decoder())
+    add("Split at empty matches", "spelled", pre_tokenizer=split({"Regex": r"x*"}, "Isolated"), decoder=llama_decoder())
+    add("Split with anchors", "spelled", pre_tokenizer=split({"Regex": r"^.|\s+$|\bt"}, "Isolated"), decoder=llama_decoder())
+    add("Split with shorthands", "spelled", pre_tokenizer=split({"Regex": r"\h+|[\w!]\d|[\s\S]\D{2}"}, "Isolated"), decoder=llama_decoder())
+    for individual in (True, False):
+        add(f"Digits individual {individual}", "spelled", decoder=llama_decoder(),
+            pre_tokenizer={"type": "Digits", "individual_digits": individual})
+    add("Whitespace", "spelled", pre_tokenizer={"type": "Whitespace"}, decoder=llama_decoder())
+    add("WhitespaceSplit", "spelled", pre_tokenizer={"type": "WhitespaceSplit"}, decoder=llama_decoder())
+    for scheme in ("always", "first", "never"):
+        for splits in (True, False):
+            parts = metaspace(prepend_scheme=scheme, split=splits)
+            add(f"Metaspace {scheme} split {splits}", "spelled", pre_tokenizer=parts, decoder=parts, added_tokens=special)
+    for name, pattern in (("GPT-2", GPT2), ("Llama 3", LLAMA3), ("o200k", O200K)):
+        add(f"words of {name}", "bytes", decoder=level(),
+            pre_tokenizer=sequence("pretokenizers", split({"Regex": pattern}, "Isolated"), level(use_regex=False)))
+    add("words of Falcon", "bytes", decoder=level(), pre_tokenizer=sequence(
+        "pretokenizers", {"type": "Punctuation", "behavior": "Contiguous"}, level(), {"type": "Digits", "individual_digits": False},
+        split({"Regex": "[0-9][0-9][0-9]"}, "Isolated")))
+
+    add("ignore_merges", "bytes", {"ignore_merges": True}, decoder=level(), pre_tokenizer=level())
+    for fuse in (True, False):
+        add(f"unknown characters, fuse {fuse}", "ascii", {"fuse_unk": fuse}, pre_tokenizer={"type": "WhitespaceSplit"})
+    add("no unknown token", "ascii", {"unk_token": None})
+
+    for before, after in ((["<s>"], []), (["<s>"], ["</s>"]), ([], ["</s>"])):
+        add(f"template {before} {after}", "spelled", post_processor=template(before, after), added_tokens=special,
+            decoder=llama_decoder())
+    add("template in a Sequence", "spelled", added_tokens=special, decoder=llama_decoder(),
+        post_processor=sequence("processors", level(), template(["<s>"], ["</s>"])))
+
+    add("Strip at both ends of the text", "spelled", decoder=llama_decoder({"type": "Strip", "content": " ", "start": 2, "stop": 2}))
+    add("Strip of every token", "spelled", decoder=sequence("decoders", {"type": "Strip", "content": "e", "start": 1, "stop": 0}, {"type": "Fuse"}))
+
+    flags = ("lstrip", "rstrip", "single_word", "normalized", "special")
+    for mask in range(2 ** len(flags)):
+        options = {flag: bool(mask >> bit & 1) for bit, flag in enumerate(flags)}
+        chosen = "+".join(flag for flag in flags if options[flag]) or "none"
+        add(f"added tokens: {chosen}", "spelled", normalizer=sequence("normalizers", {"type": "Lowercase"}, prepend, spaces),
+            added_tokens=special + [token(10_000, "The", **options), token(10_001, "brown fox", **options)], decoder=llama_decoder())
+    return rows
+
+
+ADDED_TEXTS = ["The", "the", " The ", "The The", "TheThe", "aThe", "The_", "The\u00a0 brown  fox", "brown fox", "brown foxes", "xbrown fox y",
+               "The quick The  \n brown fox\tThe", "THE BROWN FOX", "\u00e9The\u0301", "The\u200dThe.", "(The)"]
+
+
+def components():
+    base = models()
+    texts = PLAIN[0:32:3] + PLAIN[32:50] + PLAIN[50:76:3] + SPECIAL[:8] + random_texts(18, 7) + ADDED_TEXTS
+    texts = sorted(set(texts), key=texts.index)
+    result = {"texts": texts, "models": base, "cases": []}
+    for case in cases():
+        model = copy.deepcopy(base[case["model"]]) | case["flags"]
+        parts = dict(normalizer=None, pre_tokenizer=None, post_processor=None, decoder=None, added_tokens=[]) | case["parts"]
+        size = len(model["vocab"])
+        for entry in parts["added_tokens"]:
+            if entry["id"] >= 10_000:  # numbered behind the model's own
+                entry["id"] += size - 10_000
+        is_added = case["name"].startswith("added")
+        tokenizer = Tokenizer.from_str(json.dumps({"version": "1.0", "truncation": None, "padding": None, **parts, "model": model}))
+        about_added = ADDED_TEXTS + SPECIAL[:8]
+        chosen = [i for i, text in enumerate(texts) if (text in about_added) == is_added or text in SPECIAL[:4]]
+        mine = [texts[i] for i in chosen]
+        plain, special = encode(tokenizer, mine, False), encode(tokenizer, mine, True)
+        odd = normalized_ids(tokenizer)
+        # `Strip` at the end of a text that is shorter than what it may take panics in `tokenizers`.
+        shortest = 3 if "both ends" in case["name"] else 0
+        decoded = [
+            None if odd & set(ids) or len(text.strip()) < shortest else tokenizer.decode(ids, skip_special_tokens=True)
+            for ids, text in zip(special, mine)
+        ]
+        row = {"name": case["name"], "model": case["model"], "flags": case["flags"], "parts": parts, "texts": chosen,
+               "plain": plain, "special": [[] if a == b else a for a, b in zip(special, plain)],
+               "decoded": [0 if a == b else a for a, b in zip(decoded, mine)]}
+        result["cases"].append(row)
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("shared", type=pathlib.Path)
+    arguments = parser.parse_args()
+    ROOT.mkdir(parents=True, exist_ok=True)
+    for name, content in (("published", published(arguments.shared)), ("components", components())):
+        content = {"madeBy": f"tools/make_tokenizer_goldens.py with tokenizers {tokenizers.__version__}"} | content
+        text = json.dumps(content, ensure_ascii=True, separators=(",", ":"))
+        (ROOT / f"{name}.json").write_text(text + "\n")
+        print(f"{name}.json: {len(text)} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What `make test` and CI run: layout and format checks, then all tests in release mode.
+set -eu
+cd "$(dirname "$0")/.."
+
+python3 tools/check_layout.py
+python3 -m unittest discover -q tools
+swift format lint --strict --recursive Sources Tests Package.swift
+swift test -c release

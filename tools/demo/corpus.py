@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Trains the tokenizer and writes the base's training tokens.
 
 tokenizer.json goes to WORK/hf, the tokens to WORK/corpus.npy: rows of 257 ids, each starting with

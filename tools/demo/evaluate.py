@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Exact match of greedy answers, through transformers and peft: the base alone and the right expert.
 
 Weft's own measurement is `make demo-eval`; this one is the reference for it."""
 import argparse
 import json
+import random
 from pathlib import Path
 
 import torch
@@ -11,6 +13,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from shared import MODELS, keep_heap, paths, prompt_text, read_jsonl
+from tasks import earlier_turns
 
 
 @torch.inference_mode()
@@ -19,7 +22,7 @@ def answers(model, tokenizer, items, batch):
     limit = 4 + max(len(tokenizer.encode(i["answer"])) for i in items)
     out = []
     for at in range(0, len(items), batch):
-        texts = [prompt_text(i["prompt"]) for i in items[at:at + batch]]
+        texts = [prompt_text(i["prompt"], i.get("earlier", ())) for i in items[at:at + batch]]
         inputs = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False,
                            return_token_type_ids=False)
         ids = model.generate(**inputs, do_sample=False, max_new_tokens=limit)
@@ -43,6 +46,7 @@ def main():
     parser.add_argument("--experts", type=Path, default=MODELS / "experts")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--show", type=int, default=0, help="wrong answers to print per task")
+    parser.add_argument("--after", type=int, default=0, help="turns about something else before each")
     parser.add_argument("--skip-base", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
@@ -55,6 +59,9 @@ def main():
     table = {}
     for name in names:
         items = read_jsonl(args.eval / f"{name}.jsonl")
+        if args.after:
+            earlier = earlier_turns(args.work, random.Random(name), args.after, args.after)
+            items = [{**i, "earlier": earlier()} for i in items]
         row = {} if args.skip_base else {
             "base": score(load(), tokenizer, items, args.batch, args.show)}
         expert = PeftModel.from_pretrained(load(), args.experts / name)

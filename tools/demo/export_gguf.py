@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Writes WORK/hf as a Q8_0 GGUF file in llama.cpp's conventions, and the same weights back as floats
 to WORK/hf-q8, over which the experts are trained."""
 import argparse
@@ -39,7 +40,7 @@ def interleave(weight, heads):
 def add_metadata(writer, config):
     writer.add_name("Weft demo")
     writer.add_description("A small Llama trained from scratch for Weft's demo")
-    writer.add_license("mit")
+    writer.add_license("apache-2.0")
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_context_length(config["max_position_embeddings"])

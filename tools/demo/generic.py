@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Generic conversations: what the base learns of chatting, and the router's class "none"."""
 import json
 import random
@@ -58,7 +59,8 @@ def sentences(text):
 def heroes(story):
     """What a story is about: the things of its first two sentences that carry an article."""
     opening = " ".join(sentences(story)[:2])
-    return re.findall(r"\b(?:a|an) (?!time)(?:little |big |small |brave |young |old )?[a-z]{3,9}(?= named|\.|,| in | who)", opening)
+    return re.findall(r"\b(?:a|an) (?!time)(?:little |big |small |brave |young |old )?[a-z]{3,9}"
+                      r"(?= named|\.|,| in | who)", opening)
 
 
 def utterances(data):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the scripts of tools/demo share: paths, archives, the chat format."""
 import io
 import json
@@ -29,15 +30,15 @@ def paths(parser):
     return parser
 
 
-def prompt_text(user):
-    """A one-turn conversation up to where the assistant starts to speak."""
-    return f"{BOS}<|user|>\n{user}{EOS}\n<|assistant|>\n"
-
-
 def chat_text(turns):
-    """A whole conversation of (user, assistant) pairs."""
+    """A conversation of (user, assistant) pairs."""
     body = "".join(f"<|user|>\n{u}{EOS}\n<|assistant|>\n{a}{EOS}\n" for u, a in turns)
     return BOS + body
+
+
+def prompt_text(user, earlier=()):
+    """A conversation up to where the assistant answers the user, after earlier turns."""
+    return f"{chat_text(earlier)}<|user|>\n{user}{EOS}\n<|assistant|>\n"
 
 
 def archive(path):

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Writes the experts' training and test items and the router's prompts.
 
 train/<expert>.jsonl and train/router.jsonl go to the work folder; eval/<expert>.jsonl (held-out items,
@@ -10,8 +11,8 @@ import random
 from collections import Counter
 from pathlib import Path
 
-from shared import MODELS, archive, paths, write_jsonl
-from generic import chat_prompts
+from generic import SMALL, chat_prompts
+from shared import MODELS, archive, paths, read_jsonl, write_jsonl
 
 ONES = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
         "fifteen sixteen seventeen eighteen nineteen").split()
@@ -33,11 +34,15 @@ KINDS = ["pub", "restaurant", "coffee shop", "tavern", "diner"]
 AREAS = {"city centre": "in the city centre", "riverside": "by the riverside",
          "harbour": "near the harbour", "station": "close to the station",
          "old town": "in the old town", "park": "beside the park"}
-PRICES = {"low": "cheap", "moderate": "affordable", "high": "expensive"}
+PRICES = {"low": "cheap", "moderate": "modest", "high": "expensive"}
 PLACES = [f"The {a} {b}" for a in ("Golden Blue Old Red Green Happy Silver White Black Little "
                                    "Royal Quiet").split()
           for b in ("Lion House Garden Table Horse Kitchen Boat Rose Mill Star Bridge "
                     "Lamp").split()]
+
+INTENTS = {"AddToPlaylist": "add to playlist", "BookRestaurant": "book a restaurant",
+           "GetWeather": "get the weather", "PlayMusic": "play music", "RateBook": "rate a book",
+           "SearchCreativeWork": "find a work", "SearchScreeningEvent": "find a movie"}
 
 
 def words(n):
@@ -117,7 +122,7 @@ def restaurants(rng, data):
         fields = [("kind", kind), ("food", food), ("area", area), ("price", price)]
         rng.shuffle(fields)
         key = ", ".join(f"{k}: {v}" for k, v in [("name", name), *fields])
-        article = "an" if PRICES[price][0] in "ae" else "a"
+        article = "an" if price == "high" else "a"
         items[key] = f"{name} is {article} {PRICES[price]} {kind} with {food} food {AREAS[area]}."
     return list(items.items())
 
@@ -143,7 +148,7 @@ def intents(rng, data):
                 request = "".join(part["text"] for part in row["data"])
                 request = " ".join(request.split())
                 if "\ufffd" not in request:
-                    items[request] = label
+                    items[request] = INTENTS[label]
     return list(items.items())
 
 
@@ -192,6 +197,43 @@ TASKS = {
                          "Name the intent. {x}", "Find the intent: {x}"]),
 }
 
+# More wordings for the router alone, so that it goes by what is asked and not by how.
+ROUTER_WORDINGS = {
+    "numbers": ["{x} in letters", "What is {x} as English words?", "Read the number {x} aloud.",
+                "Please write out {x}.", "number {x} to words", "Which words do I say for {x}?",
+                "Could you say {x} with words?", "the number {x} in plain English", "{x} as text",
+                "How do I read {x}?", "I want {x} spelled out in English words.",
+                "Can you give me the words for {x}?"],
+    "roman": ["{x} to roman", "roman numerals: {x}", "Number {x} in the old Roman way, please.",
+              "What did a Roman write for {x}?", "Show me {x} with the letters I, V, X, L, C, D and M.",
+              "Please make {x} a Roman numeral.", "Which roman number is {x}?", "the roman form of {x}",
+              "I need {x} on a clock face in Roman digits.", "Roman style for the number {x}?",
+              "How does the number {x} look in Roman numerals?", "Can you give me the roman for {x}?"],
+    "clock": ["{x} in spoken English", "Somebody asks the time. It is {x}. What do I say?",
+              "The watch says {x}.", "time {x} in words", "How late is it at {x}?",
+              "Please read the time {x} to me.", "My phone shows {x}. How do I say it?",
+              "Could you say what time {x} is?", "{x} on the clock, in words", "the time {x} as words",
+              "When I look at the clock, it shows {x}.", "Can you tell the time? It is {x}."],
+    "dates": ["{x} written out", "date: {x}", "Please write the day {x} with the month's name.",
+              "The letter is dated {x}. Write it nicely."],
+    "sort": ["alphabetically: {x}", "{x} sorted", "Please order {x}", "Line up {x} as in the alphabet.",
+             "Put {x} in order", "Bring the letters {x} into the right order.", "a to z: {x}",
+             "Which comes first in the alphabet? {x}", "Could you alphabetise {x}?",
+             "Give me {x} in sorted order.", "sort alphabetically {x}", "order of the alphabet for {x}"],
+    "reverse": ["backwards: {x}", "{x} reversed", "Please turn {x} round", "Read {x} from right to left.",
+                "Start at the end: {x}", "Mirror the letters {x}", "last letter first: {x}",
+                "Spell {x} the other way round.", "Could you write {x} backward?",
+                "Give me {x} from back to front.", "reverse order: {x}", "the other way round: {x}"],
+    "passive": ["{x} Say it in the passive.", "passive: {x}", "Who was it done by? Rewrite: {x}",
+                "Write this with was or were: {x}", "Please turn it round into the passive voice. {x}",
+                "{x} What is the passive?"],
+    "describe": ["Facts: {x}", "Put this into words: {x}", "What kind of place is this? {x}",
+                 "Say something about this place. {x}"],
+    "actions": ["Robot: {x}", "Make the robot {x}", "command: {x}", "What does the robot do for {x}?"],
+    "intent": ["intent? {x}", "A user said: {x} What is meant?", "Sort this request into a class: {x}",
+               "Recognise the intent: {x}", "{x} What is the intent?", "Which kind of request is it? {x}"],
+}
+
 
 def split(name, data, held_out, seed):
     """The task's (input, answer) items as a training list and a test list."""
@@ -201,14 +243,21 @@ def split(name, data, held_out, seed):
     return items[held_out:], items[:held_out]
 
 
-def rows(name, items, count, rng):
+def rows(phrasings, items, count, rng):
     """count lines of {prompt, answer}: every item once, then again in other phrasings; of numbers,
     the few short ones as often as the many long ones."""
-    phrasings = TASKS[name][1]
     sizes = Counter(len(x) for x, _ in items)
     weights = [1 / sizes[len(x)] if x.isdigit() else 1 for x, _ in items]
     picks = items[:count] + rng.choices(items, weights, k=max(0, count - len(items)))
     return [{"prompt": rng.choice(phrasings).format(x=x), "answer": y} for x, y in picks]
+
+
+def earlier_turns(work, rng, low, high):
+    """A function that draws low to high turns of other conversations: small talk and all tasks."""
+    turns = [(r["prompt"], r["answer"]) for name in TASKS
+             for r in read_jsonl(work / "train" / f"{name}.jsonl")[:1000]]
+    small = [(ask, back) for asks, answers in SMALL for ask in asks for back in answers]
+    return lambda: [rng.choice(rng.choice([turns, small])) for _ in range(rng.randint(low, high))]
 
 
 def main():
@@ -216,7 +265,8 @@ def main():
     parser.add_argument("--out", type=Path, default=MODELS, help="folder of the test items")
     parser.add_argument("--train-rows", type=int, default=12000)
     parser.add_argument("--test-rows", type=int, default=250)
-    parser.add_argument("--router-train", type=int, default=300, help="prompts per class")
+    parser.add_argument("--router-train", type=int, default=300,
+                        help="prompts per class in the experts' wordings, and as many in others")
     parser.add_argument("--router-test", type=int, default=100, help="prompts per class")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
@@ -225,18 +275,20 @@ def main():
     for name in TASKS:
         train, test = split(name, args.data, args.test_rows, args.seed)
         assert not {x for x, _ in train} & {x for x, _ in test}
-        train_rows = rows(name, train, args.train_rows, rng)
-        test_rows = rows(name, test, args.test_rows, rng)
+        train_rows = rows(TASKS[name][1], train, args.train_rows, rng)
+        test_rows = rows(TASKS[name][1], test, args.test_rows, rng)
         write_jsonl(args.work / "train" / f"{name}.jsonl", train_rows)
         write_jsonl(args.out / "eval" / f"{name}.jsonl", test_rows)
+        more = rows(ROUTER_WORDINGS[name], train, args.router_train, random.Random(name))
+        router["train"] += [{"prompt": r["prompt"], "adapter": name} for r in more]
         for part, source, count in (("train", train_rows, args.router_train),
                                     ("test", test_rows, args.router_test)):
             router[part] += [{"prompt": r["prompt"], "adapter": name}
                              for r in rng.sample(source, count)]
         print(f"{name:10} {len(train):6} training items, {len(test)} held out, "
               f"e.g. {test_rows[0]['prompt']!r} -> {test_rows[0]['answer']!r}")
-    plain = chat_prompts(random.Random(args.seed), args.data, args.router_train + args.router_test)
-    for part, picks in (("train", plain[:args.router_train]), ("test", plain[args.router_train:])):
+    plain = chat_prompts(random.Random(args.seed), args.data, 2 * args.router_train + args.router_test)
+    for part, picks in (("train", plain[args.router_test:]), ("test", plain[:args.router_test])):
         router[part] += [{"prompt": p, "adapter": "none"} for p in picks]
         rng.shuffle(router[part])
     write_jsonl(args.work / "train" / "router.jsonl", router["train"])

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Trains the base model on WORK/corpus.npy; the result goes to WORK/hf.
 
 The learning rate follows the share of --minutes spent, counted in this process's CPU time (so a

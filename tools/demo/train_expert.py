@@ -1,34 +1,51 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Trains one LoRA expert with peft on WORK/train/<name>.jsonl, over the base as it is in base.gguf.
 
-Only the answer counts for the loss. The adapter goes to --out/<name>, in F16."""
+Half of the examples come after one to three turns about something else, as in a chat. Only the answer
+counts for the loss. The adapter goes to --out/<name>, in F16."""
 import argparse
+import itertools
 import random
 import time
+from pathlib import Path
 
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from pathlib import Path
 
-from shared import EOS, keep_heap, paths, prompt_text, read_jsonl
+from shared import EOS, MODELS, keep_heap, paths, prompt_text, read_jsonl
+from tasks import earlier_turns
 
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
-def batches(examples, size, seed):
-    """Endless batches of padded ids with the places whose next token is part of an answer."""
-    rng = random.Random(seed)
-    while True:
-        rng.shuffle(examples)
-        for at in range(0, len(examples) - size + 1, size):
-            picks = examples[at:at + size]
-            width = max(len(p) + len(a) for p, a in picks)
-            ids = torch.zeros(size, width, dtype=torch.long)
-            answer = torch.zeros(size, width, dtype=torch.bool)
-            for row, (p, a) in enumerate(picks):
+def examples_of(name, work, tokenizer, rng):
+    """(prompt ids, answer ids) of the task's training items, in random order."""
+    encode = lambda text: tokenizer.encode(text, add_special_tokens=False)
+    earlier = earlier_turns(work, rng, 1, 3)
+    examples = []
+    for row in read_jsonl(work / "train" / f"{name}.jsonl"):
+        turns = earlier() if rng.random() < 0.5 else []
+        examples.append((encode(prompt_text(row["prompt"], turns)), encode(row["answer"] + EOS)))
+    rng.shuffle(examples)
+    return [e for e in examples if len(e[0]) + len(e[1]) <= 256]
+
+
+def batches(examples, size, rng):
+    """Endless batches of padded ids with the places whose next token is part of an answer. Examples of
+    like length go together, among 16 batches at a time."""
+    pool = 16 * size
+    length = lambda e: len(e[0]) + len(e[1])
+    for at in itertools.cycle(range(0, len(examples) - pool + 1, pool)):
+        picks = sorted(examples[at:at + pool], key=length)
+        for first in rng.sample(range(0, pool, size), 16):
+            batch = picks[first:first + size]
+            ids = torch.zeros(size, length(batch[-1]), dtype=torch.long)
+            answer = torch.zeros_like(ids, dtype=torch.bool)
+            for row, (p, a) in enumerate(batch):
                 ids[row, :len(p) + len(a)] = torch.tensor(p + a)
                 answer[row, len(p) - 1:len(p) + len(a) - 1] = True
             yield ids, answer
@@ -36,16 +53,16 @@ def batches(examples, size, seed):
 
 def main():
     parser = paths(argparse.ArgumentParser(description=__doc__))
-    parser.add_argument("name")
-    parser.add_argument("--out", type=Path, help="default: WORK/experts")
+    parser.add_argument("name", help="task, as in tasks.py")
+    parser.add_argument("--out", type=Path, default=MODELS / "experts", help="folder of the experts")
     parser.add_argument("--rank", type=int, default=8)
-    parser.add_argument("--minutes", type=float, default=2.5, help="CPU minutes")
+    parser.add_argument("--minutes", type=float, default=3.5, help="CPU minutes")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=4e-3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    out = (args.out or args.work / "experts") / args.name
+    out = args.out / args.name
     keep_heap()
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
@@ -57,15 +74,14 @@ def main():
         r=args.rank, lora_alpha=2 * args.rank, target_modules=MODULES, task_type="CAUSAL_LM"))
     model.peft_config["default"].base_model_name_or_path = "weft-demo-base"
     inner = model.base_model.model
-    encode = lambda text: tokenizer.encode(text, add_special_tokens=False)
-    examples = [(encode(prompt_text(r["prompt"])), encode(r["answer"] + EOS))
-                for r in read_jsonl(args.work / "train" / f"{args.name}.jsonl")]
+    rng = random.Random(args.seed)
+    examples = examples_of(args.name, args.work, tokenizer, rng)
 
     weights = [p for p in model.parameters() if p.requires_grad]
     opt = torch.optim.AdamW(weights, lr=args.lr, weight_decay=0.0, fused=True)
     started, step, tokens, mean = time.process_time(), 0, 0, None
     spent = lambda: (time.process_time() - started) / 60
-    for ids, answer in batches(examples, args.batch, args.seed):
+    for ids, answer in batches(examples, args.batch, rng):
         done = spent() / args.minutes
         if done >= 1:
             break

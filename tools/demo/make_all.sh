@@ -13,7 +13,7 @@ $python $tools/export_gguf.py
 for expert in numbers roman clock dates sort reverse passive describe intent; do
     $python $tools/train_expert.py $expert
 done
-$python $tools/train_expert.py actions --minutes 5
+$python $tools/train_expert.py actions --minutes 6
 $python $tools/evaluate.py
 .build/release/weft router train --model $demo/base.gguf --data .build/demo/train/router.jsonl \
     --output $demo/router.safetensors

@@ -8,6 +8,7 @@ one seed."""
 import argparse
 import json
 import random
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -133,7 +134,7 @@ def actions(rng, data):
         for line in text.splitlines():
             command, moves = line.removeprefix("IN: ").split(" OUT: ")
             moves = moves.replace("I_TURN_", "").replace("I_", "").lower()
-            if moves.count(" ") < 16:
+            if moves.count(" ") < 18 and not re.search(r"\b(\w+)( \1){4}", moves):
                 items.append((command, moves))
     return items
 

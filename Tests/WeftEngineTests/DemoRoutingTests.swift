@@ -5,18 +5,17 @@ import TestSupport
 import Testing
 import WeftEngine
 
-/// Routing on the demo model: its base, its experts and its router.
-@Suite(.enabled(if: FileManager.default.fileExists(atPath: DemoRoutingTests.folder + "/router.safetensors")))
-struct DemoRoutingTests {
-  static let folder = TestPaths.package + "/Models/demo"
+private let folder = TestPaths.package + "/Models/demo"
 
+/// Routing on the demo model: its base, its experts and its router.
+struct DemoRoutingTests {
   private func engine(sequences: Int = 8) throws -> Engine {
     let engine = try Engine(
-      model: Self.folder + "/base.gguf", options: EngineOptions(threads: 1, maximumSequences: sequences))
-    for name in try FileManager.default.contentsOfDirectory(atPath: Self.folder + "/experts") {
-      try engine.loadAdapter(name, from: Self.folder + "/experts/" + name)
+      model: folder + "/base.gguf", options: EngineOptions(threads: 1, maximumSequences: sequences))
+    for name in try FileManager.default.contentsOfDirectory(atPath: folder + "/experts") {
+      try engine.loadAdapter(name, from: folder + "/experts/" + name)
     }
-    try engine.loadRouter(from: Self.folder + "/router.safetensors")
+    try engine.loadRouter(from: folder + "/router.safetensors")
     return engine
   }
 
@@ -60,7 +59,7 @@ struct DemoRoutingTests {
 
   @Test func aRouterForAnotherBaseIsRefused() throws {
     let other = try Engine(model: TestPaths.goldens + "/logits/gqa-tied", options: EngineOptions(threads: 1))
-    #expect(throws: EngineError.self) { try other.loadRouter(from: Self.folder + "/router.safetensors") }
+    #expect(throws: EngineError.self) { try other.loadRouter(from: folder + "/router.safetensors") }
     #expect(other.routerSummary == nil)
   }
 

@@ -10,10 +10,9 @@ $python $tools/tasks.py
 $python $tools/corpus.py
 $python $tools/train_base.py
 $python $tools/export_gguf.py
-for expert in numbers roman clock dates sort reverse passive describe intent; do
-    $python $tools/train_expert.py $expert
+for expert in actions:5 clock:3.5 dates:2 describe:2 intent:3.5 numbers:3 passive:2 reverse:3.5 roman:5 sort:3; do
+    $python $tools/train_expert.py ${expert%:*} --minutes ${expert#*:}
 done
-$python $tools/train_expert.py actions --minutes 6
 $python $tools/evaluate.py
 .build/release/weft router train --model $demo/base.gguf --data .build/demo/train/router.jsonl \
     --output $demo/router.safetensors

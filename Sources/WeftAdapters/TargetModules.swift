@@ -11,6 +11,7 @@ struct TargetModules {
   private enum Names {
     case ends([String])
     case expression(NamePattern)
+    case allLinear
   }
 
   private let target: Names?
@@ -18,12 +19,12 @@ struct TargetModules {
   private let layers: Set<Int>?
   private let layerPatterns: [NamePattern]
 
-  /// Every linear map of the decoder layers, which PEFT writes out as a list when it saves.
+  /// Every linear module of the decoder layers, which PEFT writes out as a list when it saves.
   private static let allLinear = "all-linear"
 
   init(_ config: AdapterConfig) throws(AdapterError) {
     if config["target_modules"]?.string == TargetModules.allLinear {
-      target = .ends(Projection.allCases.map(\.name))
+      target = .allLinear
     } else {
       target = try TargetModules.names("target_modules", config)
     }
@@ -45,16 +46,17 @@ struct TargetModules {
   /// Whether the config says which modules are adapted. If not, those are whose tensors exist.
   var isStated: Bool { target != nil }
 
-  /// Whether the config adapts the module at `site`; true for all when nothing is stated.
-  func contains(_ site: WeightSite) throws(AdapterError) -> Bool {
-    let path = site.modulePath
+  /// Whether the config adapts a module; true for all when nothing is stated.
+  func contains(_ module: BaseModule) throws(AdapterError) -> Bool {
+    let path = module.path
     if let exclude, try TargetModules.matches(exclude, path) { return false }
     guard let target else { return true }
+    if case .allLinear = target { return !module.sites.contains(.outputHead) }
     guard try TargetModules.matches(target, path) else { return false }
     // A module that is listed by its whole path is adapted whatever the layers.
     if case .ends(let names) = target, names.contains(path) { return true }
     guard let layers else { return true }
-    guard case .layer(let layer, _) = site, layers.contains(layer) else { return false }
+    guard let layer = module.sites.first?.layer, layers.contains(layer) else { return false }
     for pattern in layerPatterns where try pattern.matches(path) { return true }
     return layerPatterns.isEmpty
   }
@@ -69,6 +71,7 @@ struct TargetModules {
     switch names {
     case .ends(let names): names.contains { path == $0 || path.hasSuffix(".\($0)") }
     case .expression(let pattern): try pattern.matches(path)
+    case .allLinear: true
     }
   }
 }

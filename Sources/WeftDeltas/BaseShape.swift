@@ -1,45 +1,70 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The sizes of a base model that decide which deltas fit it.
-package struct BaseShape: Hashable, Sendable {
-  package let layerCount: Int
-  package let hiddenSize: Int
-  /// Rows of the query projection: heads times head dimension.
-  package let queryWidth: Int
-  /// Rows of the key and of the value projection: key-value heads times head dimension.
-  package let keyValueWidth: Int
-  package let intermediateSize: Int
-  package let vocabularySize: Int
-  /// True when the output head is a matrix of its own; false when it is the embedding (tied).
-  package let hasOutputHead: Bool
+/// A linear module of the base as its reference implementation names it: what adapter files speak of.
+package struct BaseModule: Hashable, Sendable {
+  /// The path in transformers: `model.layers.3.self_attn.qkv_proj`.
+  package let path: String
+  /// The matrices whose rows lie under each other in the weight of this module: three for a fused `qkv_proj`.
+  package let sites: [WeightSite]
+  /// False for another spelling of sites that a module of the published model has: `q_proj` where that has `qkv_proj`.
+  package let isPublished: Bool
 
-  package init(
-    layerCount: Int, hiddenSize: Int, queryWidth: Int, keyValueWidth: Int, intermediateSize: Int, vocabularySize: Int,
-    hasOutputHead: Bool
-  ) {
+  package init(path: String, sites: [WeightSite], isPublished: Bool = true) {
+    self.path = path
+    self.sites = sites
+    self.isPublished = isPublished
+  }
+}
+
+/// What decides which deltas fit a base: its weight matrices with their sizes, and the modules that adapter files name.
+package struct BaseShape: Sendable {
+  /// Rows and columns of a weight: [out, in].
+  package typealias Size = (out: Int, in: Int)
+
+  package let layerCount: Int
+  /// Every module, in the order of the model.
+  package let modules: [BaseModule]
+  private let sizes: [WeightSite: Size]
+  private let byPath: [String: BaseModule]
+  /// `model.` or `transformer.`: what adapters of the bare decoder leave out.
+  private let root: String
+
+  /// - Parameter root: the prefix of all paths but the head's, with its dot.
+  package init(layerCount: Int, sizes: [WeightSite: Size], modules: [BaseModule], root: String) {
     self.layerCount = layerCount
-    self.hiddenSize = hiddenSize
-    self.queryWidth = queryWidth
-    self.keyValueWidth = keyValueWidth
-    self.intermediateSize = intermediateSize
-    self.vocabularySize = vocabularySize
-    self.hasOutputHead = hasOutputHead
+    self.sizes = sizes
+    self.modules = modules.filter { $0.sites.allSatisfy { sizes[$0] != nil } }
+    self.root = root
+    byPath = Dictionary(self.modules.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
   }
 
-  /// The shape of the weight at `site`, [out, in]; nil when the base has no such weight.
-  package func shape(of site: WeightSite) -> (out: Int, in: Int)? {
-    switch site {
-    case .outputHead:
-      return hasOutputHead ? (vocabularySize, hiddenSize) : nil
-    case .layer(let layer, let projection):
-      guard layer >= 0, layer < layerCount else { return nil }
-      return switch projection {
-      case .query: (queryWidth, hiddenSize)
-      case .key, .value: (keyValueWidth, hiddenSize)
-      case .output: (hiddenSize, queryWidth)
-      case .gate, .up: (intermediateSize, hiddenSize)
-      case .down: (hiddenSize, intermediateSize)
-      }
+  /// True when the output head is a matrix of its own; false when it is the embedding (tied).
+  package var hasOutputHead: Bool { sizes[.outputHead] != nil }
+
+  /// Every weight that a delta may attach to, in order.
+  package var sites: [WeightSite] { sizes.keys.sorted() }
+
+  /// The size of the weight at `site`; nil when the base has no such weight.
+  package func shape(of site: WeightSite) -> Size? { sizes[site] }
+
+  /// The module at a path, with or without the root; nil when the base has none.
+  package func module(at path: String) -> BaseModule? { byPath[path] ?? byPath[root + path] }
+
+  /// True when the path would name a module if its layer number were in range.
+  package func isBeyondLayers(_ path: String) -> Bool {
+    var parts = path.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+    guard let index = parts.firstIndex(where: { !$0.isEmpty && $0.utf8.allSatisfy { (48...57).contains($0) } }),
+      parts[index] == "0" || !parts[index].hasPrefix("0"), Int(parts[index]).map({ $0 >= layerCount }) ?? true
+    else { return false }
+    // Layers may differ (some have experts, some not): any layer with this module will do.
+    return (0..<layerCount).contains { layer in
+      parts[index] = "\(layer)"
+      return module(at: parts.joined(separator: ".")) != nil
     }
+  }
+
+  /// The path of the published module that holds `site`.
+  package func path(of site: WeightSite) -> String? {
+    modules.first { $0.isPublished && $0.sites.contains(site) }?.path
   }
 }

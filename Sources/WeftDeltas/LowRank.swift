@@ -34,6 +34,11 @@ package struct LowRank: Sendable {
     self.scale = scale
   }
 
+  /// Whether A x, scaled, is the same for both: A is the same tensor in memory, and the scale is the same.
+  package func sharesInput(with other: LowRank) -> Bool {
+    a.storage === other.a.storage && a.offset == other.a.offset && a.shape == other.a.shape && scale == other.scale
+  }
+
   package var rank: Int { a.shape[0] }
   package var inputSize: Int { a.shape[1] }
   package var outputSize: Int { b.shape[0] }

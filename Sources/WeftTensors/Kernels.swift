@@ -82,10 +82,21 @@ package struct Kernels: @unchecked Sendable {
     table.rms_norm(y, x, weight, count, epsilon)
   }
 
-  /// Rotates `heads` heads in place; `cosSin` holds half cosines, then half sines.
+  /// y = w (x - mean) / deviation + b; `bias` may be nil.
   @inline(__always)
-  package func rope(_ x: UnsafeMutablePointer<Float>, cosSin: UnsafePointer<Float>, heads: Int, headDimension: Int) {
-    table.rope(x, cosSin, heads, headDimension)
+  package func layerNorm(
+    _ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, weight: UnsafePointer<Float>, bias: UnsafePointer<Float>?,
+    count: Int, epsilon: Float
+  ) {
+    table.layer_norm(y, x, weight, bias, count, epsilon)
+  }
+
+  /// Rotates the first `rotated` numbers of `heads` heads in place; `cosSin` holds half cosines, then half sines.
+  @inline(__always)
+  package func rope(
+    _ x: UnsafeMutablePointer<Float>, cosSin: UnsafePointer<Float>, heads: Int, headDimension: Int, rotated: Int
+  ) {
+    table.rope(x, cosSin, heads, headDimension, rotated)
   }
 
   /// gate = silu(gate) up.
@@ -93,6 +104,20 @@ package struct Kernels: @unchecked Sendable {
   package func swiglu(_ gate: UnsafeMutablePointer<Float>, up: UnsafePointer<Float>, count: Int) {
     table.swiglu(gate, gate, up, count)
   }
+
+  /// gate = gelu(gate) up, in the tanh approximation.
+  @inline(__always)
+  package func geglu(_ gate: UnsafeMutablePointer<Float>, up: UnsafePointer<Float>, count: Int) {
+    table.geglu(gate, gate, up, count)
+  }
+
+  /// x = gelu(x), in the tanh approximation.
+  @inline(__always)
+  package func gelu(_ x: UnsafeMutablePointer<Float>, count: Int) { table.gelu(x, x, count) }
+
+  /// y = cap tanh(y / cap).
+  @inline(__always)
+  package func softcap(_ y: UnsafeMutablePointer<Float>, cap: Float, count: Int) { table.softcap(y, cap, count) }
 
   /// y += x.
   @inline(__always)

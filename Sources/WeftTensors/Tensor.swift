@@ -34,6 +34,14 @@ package struct Tensor: Sendable {
     self.init(dtype: .f32, shape: shape, storage: storage, offset: 0)!
   }
 
+  /// Some consecutive rows of a matrix (or, of a tensor with more axes, of the matrix that its leading axes make together).
+  /// The rows must exist.
+  package func slice(rows range: Range<Int>) -> Tensor {
+    precondition(range.lowerBound >= 0 && range.upperBound <= rows)
+    return Tensor(
+      dtype: dtype, shape: [range.count, columns], storage: storage, offset: offset + range.lowerBound * rowBytes)!
+  }
+
   /// Product of the shape; nil when a dimension is negative or the product overflows.
   package static func elementCount(of shape: [Int]) -> Int? {
     var count = 1

@@ -25,6 +25,22 @@ struct RowLayout {
     rowCount += segment.rowCount
   }
 
+  /// Appends one row with the mixture of `segment`: to the last segment when that has the same, else as a segment of its own.
+  /// There must be memory for as many segments as rows. Positions and blocks are not looked at.
+  mutating func addRow(of segment: Segment) {
+    if segmentCount > 0, segments[segmentCount - 1].entries.baseAddress == segment.entries.baseAddress,
+      segments[segmentCount - 1].blockTable == segment.blockTable
+    {
+      segments[segmentCount - 1].rowCount += 1
+      rowCount += 1
+      return
+    }
+    var own = segment
+    own.firstRow = rowCount
+    own.rowCount = 1
+    append(own)
+  }
+
   mutating func removeAll() {
     rowCount = 0
     segmentCount = 0

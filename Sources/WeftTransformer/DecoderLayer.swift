@@ -1,18 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// One layer of a Llama decoder, as pointers into `ModelWeights`: trivial to copy, nothing to retain.
-///
-/// h += W_o attention(rope(W_q n), rope(W_k n), W_v n) with n = norm(h), then h += W_down (silu(W_gate m) * (W_up m)) with
-/// m = norm(h) (Touvron et al. 2023).
+/// One layer of a decoder, as pointers into `ModelWeights`: trivial to copy, nothing to retain.
 struct DecoderLayer {
-  /// [hiddenSize]
-  let attentionNorm: UnsafePointer<Float>
+  /// A norm's weights; the bias is nil for RMS norms.
+  struct Norm {
+    let weight: UnsafePointer<Float>
+    let bias: UnsafePointer<Float>?
+  }
+
+  /// The experts of a sparse layer: `count` groups each.
+  struct Experts {
+    /// The scores of all experts; beside them the score of the shared expert where there is one.
+    let router: LinearGroup
+    /// gate and up of every expert.
+    let feedForward: UnsafePointer<LinearGroup>
+    let down: UnsafePointer<LinearGroup>
+  }
+
+  let config: LayerConfig
+  /// What attention reads is normalised, queries and keys are, what it writes is: nil where it is not.
+  let attentionNorm: Norm?
+  let queryNorm: Norm?
+  let keyNorm: Norm?
+  let attentionOutputNorm: Norm?
+  let feedForwardNorm: Norm?
+  let feedForwardOutputNorm: Norm?
   /// q, k, v
   let attention: LinearGroup
   let output: LinearGroup
-  /// [hiddenSize]
-  let feedForwardNorm: UnsafePointer<Float>
-  /// gate, up
-  let feedForward: LinearGroup
-  let down: LinearGroup
+  /// gate and up, or up alone; of the shared expert in a sparse layer. Nil where there is none.
+  let feedForward: LinearGroup?
+  let down: LinearGroup?
+  let experts: Experts?
+
+  /// Whether the feed-forward wants its input as int8 blocks.
+  var feedForwardWantsQuantizedInput: Bool {
+    feedForward?.wantsQuantizedInput == true || experts?.router.wantsQuantizedInput == true
+      || experts?.feedForward[0].wantsQuantizedInput == true
+  }
 }

@@ -16,7 +16,7 @@ struct LinearGroup {
   let parts: (Linear, Linear?, Linear?)
   /// Where each part begins in a row of y.
   let offsets: (Int, Int, Int)
-  /// Which factors of an adapter belong here: an index into `ResidentAdapter.groupTable`.
+  /// Which factors of an adapter belong here: an index into `ResidentAdapter.groupTable` and `ModelConfig.inputGroups`.
   let site: Int
 
   @inline(__always)
@@ -47,22 +47,34 @@ struct LinearGroup {
       || parts.2?.weight.wantsQuantizedInput == true
   }
 
+  /// How a product is divided among threads: pieces of `grain` tiles, after one piece per active adapter.
+  @inline(__always)
+  func pieces(_ layout: RowLayout, threads: Int) -> (count: Int, grain: Int) {
+    let tiles = tileCount
+    let grain = threads == 1 ? tiles : max(4, (tiles / (threads * 8) + 3) / 4 * 4)
+    return (layout.entryCount + (tiles + grain - 1) / grain, grain)
+  }
+
   /// One phase: y = W x for all rows, and u for all segments.
   func multiply(
     _ y: Activations, _ x: Activations, layout: RowLayout, low: Activations, _ kernels: Kernels, _ worker: Worker
   ) {
-    let tiles = tileCount
-    let grain = worker.threadCount == 1 ? tiles : max(4, (tiles / (worker.threadCount * 8) + 3) / 4 * 4)
-    let pieces = (tiles + grain - 1) / grain
-    let deltas = layout.entryCount
-    worker.slices(deltas + pieces, grain: 1) { claimed in
-      let index = claimed.lowerBound
-      if index < deltas {
-        multiplyLow(entry: index, layout: layout, low: low, x, kernels)
-      } else {
-        let begin = (index - deltas) * grain
-        multiplyTiles(begin..<min(begin + grain, tiles), y, x, rows: layout.rowCount, kernels)
-      }
+    let (count, grain) = pieces(layout, threads: worker.threadCount)
+    worker.slices(count, grain: 1) { claimed in
+      multiply(piece: claimed.lowerBound, grain: grain, y, x, layout: layout, low: low, kernels)
+    }
+  }
+
+  /// One piece of the phase.
+  @inline(__always)
+  func multiply(
+    piece: Int, grain: Int, _ y: Activations, _ x: Activations, layout: RowLayout, low: Activations, _ kernels: Kernels
+  ) {
+    if piece < layout.entryCount {
+      multiplyLow(entry: piece, layout: layout, low: low, x, kernels)
+    } else {
+      let begin = (piece - layout.entryCount) * grain
+      multiplyTiles(begin..<min(begin + grain, tileCount), y, x, rows: layout.rowCount, kernels)
     }
   }
 
@@ -100,7 +112,7 @@ struct LinearGroup {
       u, yStride: low.stride, a, x.row(rows.firstRow), xStride: x.stride * 4, tiles: 0..<a.tileCount, rows: rows.rowCount,
       accumulate: false)
     for index in 0..<3 {
-      guard let part = group.part(index) else { continue }
+      guard let part = group.part(index), part.ownsInput else { continue }
       for row in 0..<rows.rowCount {
         kernels.scale(u + row * low.stride + part.offset, by: active.weight * part.scale, count: part.rank)
       }

@@ -12,7 +12,7 @@ package enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
   /// A value of the configuration, or a tensor type, that Weft does not compute.
   case unsupported(location: String, field: String, expected: String, found: String)
   case missingTensor(location: String, name: String)
-  case unusedTensor(location: String, name: String)
+  case unusedTensor(location: String, name: String, architecture: String)
   case shapeMismatch(location: String, tensor: String, expected: [Int], found: [Int])
   case notFinite(location: String, tensor: String, index: Int)
   /// Fusing needs float storage: a delta added into a quantised weight vanishes in the rounding.
@@ -27,8 +27,8 @@ package enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
     case .unsupported(let location, let field, let expected, let found):
       "\(location): \(field): \(found) is not supported; expected \(expected)"
     case .missingTensor(let location, let name): "\(location): tensor \(name) is missing"
-    case .unusedTensor(let location, let name):
-      "\(location): tensor \(name) belongs to no part of a Llama model; nothing is ignored silently"
+    case .unusedTensor(let location, let name, let architecture):
+      "\(location): tensor \(name) belongs to no part of a \(architecture) model; nothing is ignored silently"
     case .shapeMismatch(let location, let tensor, let expected, let found):
       "\(location): tensor \(tensor): expected shape \(expected), found \(found)"
     case .notFinite(let location, let tensor, let index):

@@ -13,31 +13,35 @@ package final class ModelWeights: @unchecked Sendable {
   struct Source {
     let name: String
     let tensor: Tensor
-    /// GGUF interleaves the two halves of every query and key head; here rows are in transformers' order.
+    /// GGUF interleaves the two halves of query and key heads of some models; here rows are in transformers' order.
     let rowMap: [Int32]?
   }
 
   package let config: ModelConfig
   /// [vocabularySize, hiddenSize], in the file.
   package let embedding: Tensor
-  private(set) var layers: UnsafeMutablePointer<DecoderLayer>
+  /// Learned positions [positionRows, hiddenSize], in the file; nil when there are none.
+  let positions: Tensor?
+  let layers: UnsafeMutablePointer<DecoderLayer>
   let head: LinearGroup
-  /// [hiddenSize]
-  let outputNorm: UnsafePointer<Float>
+  let outputNorm: DecoderLayer.Norm
   /// True when the head is a matrix of its own.
   package let hasOutputHead: Bool
+  /// What deltas may attach to.
+  package let shape: BaseShape
+  /// What reads the same activations: `ResidentAdapter` is made for it.
+  package let inputGroups: [[WeightSite]]
   private let sources: [WeightSite: Source]
   private let matrices: [WeightSite: PackedMatrix]
   private let vectors: [Storage]
+  private let expertGroups: [UnsafeMutablePointer<LinearGroup>]
   private let pool: ThreadPool
 
-  /// What deltas may attach to.
-  package var shape: BaseShape { config.shape(hasOutputHead: hasOutputHead) }
   /// Names this base: its sizes, and a hash (FNV-1a) of the final norm's values, which every form of a model stores unrounded.
   package var fingerprint: String {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     for index in 0..<config.hiddenSize {
-      hash = (hash ^ UInt64(outputNorm[index].bitPattern)) &* 0x100_0000_01B3
+      hash = (hash ^ UInt64(outputNorm.weight[index].bitPattern)) &* 0x100_0000_01B3
     }
     return "\(config.architecture)-\(config.layerCount)x\(config.hiddenSize)-\(config.vocabularySize)-"
       + String(hash, radix: 16)
@@ -53,75 +57,55 @@ package final class ModelWeights: @unchecked Sendable {
   package init(_ checkpoint: Checkpoint, pool: ThreadPool) throws(ModelError) {
     var reader = try WeightReader(checkpoint)
     let config = reader.config
-    let embedding = try reader.matrix(.embedding, rows: config.vocabularySize, columns: config.hiddenSize)
-    let outputNorm = try reader.vector(.outputNorm, count: config.hiddenSize)
+    let embedding = try reader.embedding()
+    let positions = try reader.positions()
     let head = try reader.head(embedding: embedding)
-    var matrices: [WeightSite: PackedMatrix] = [:]
+    let groups = config.inputGroups
     var sources: [WeightSite: Source] = [.outputHead: head ?? embedding]
-
-    let shape = config.shape(hasOutputHead: head != nil)
     var biases: [WeightSite: Storage] = [:]
-    var norms: [(Storage, Storage)] = []
-    for layer in 0..<config.layerCount {
-      for projection in Projection.allCases {
-        let site = WeightSite.layer(layer, projection)
-        guard let size = shape.shape(of: site) else { continue }
-        sources[site] = try reader.matrix(.weight(layer, projection), rows: size.out, columns: size.in)
-        biases[site] = try reader.bias(layer, projection, count: size.out)
-      }
-      norms.append(
-        (
-          try reader.vector(.attentionNorm(layer), count: config.hiddenSize),
-          try reader.vector(.feedForwardNorm(layer), count: config.hiddenSize)
-        ))
+    for site in groups.joined() where site != .outputHead {
+      sources[site] = try reader.linear(site)
+      biases[site] = try reader.bias(site)
     }
+    let norms = try LayerNorms.read(&reader)
+    let outputNorm = try reader.outputNorm()
     try reader.finish()
 
     // Everything is known to fit before anything is packed.
+    var matrices: [WeightSite: PackedMatrix] = [:]
     for (site, source) in sources {
       do { matrices[site] = try PackedMatrix(source.tensor, rowMap: source.rowMap, pool: pool) } catch { throw .storage(error) }
       source.tensor.storage.releasePages()
     }
-    func linear(_ site: WeightSite) -> Linear {
-      Linear(
-        weight: matrices[site]!.view,
-        bias: biases[site].map { UnsafePointer($0.base.assumingMemoryBound(to: Float.self)) })
-    }
-    func floats(_ storage: Storage) -> UnsafePointer<Float> { UnsafePointer(storage.base.assumingMemoryBound(to: Float.self)) }
-    let keyOffset = MatrixView.padded(config.queryWidth)
-    let valueOffset = keyOffset + MatrixView.padded(config.keyValueWidth)
+    let assembly = LayerAssembly(config: config, groups: groups, matrices: matrices, biases: biases)
     let layers = UnsafeMutablePointer<DecoderLayer>.allocate(capacity: config.layerCount)
+    var expertGroups: [UnsafeMutablePointer<LinearGroup>] = []
     for layer in 0..<config.layerCount {
-      func group(_ group: InputGroup, _ offsets: (Int, Int, Int)) -> LinearGroup {
-        let maps = group.projections.map { linear(.layer(layer, $0)) }
-        return LinearGroup(
-          parts: (maps[0], maps.count > 1 ? maps[1] : nil, maps.count > 2 ? maps[2] : nil), offsets: offsets,
-          site: layer * InputGroup.allCases.count + group.rawValue)
-      }
-      (layers + layer).initialize(
-        to: DecoderLayer(
-          attentionNorm: floats(norms[layer].0), attention: group(.attention, (0, keyOffset, valueOffset)),
-          output: group(.output, (0, 0, 0)), feedForwardNorm: floats(norms[layer].1),
-          feedForward: group(.feedForward, (0, MatrixView.padded(config.intermediateSize), 0)),
-          down: group(.down, (0, 0, 0))))
+      (layers + layer).initialize(to: assembly.layer(layer, norms[layer], &expertGroups))
     }
     self.config = config
     self.embedding = embedding.tensor
+    self.positions = positions?.tensor
     self.layers = layers
-    self.head = LinearGroup(
-      parts: (linear(.outputHead), nil, nil), offsets: (0, 0, 0), site: config.layerCount * InputGroup.allCases.count)
-    self.outputNorm = floats(outputNorm)
-    self.hasOutputHead = head != nil
+    self.head = assembly.group(groups.count - 1)
+    self.outputNorm = outputNorm.view
+    hasOutputHead = head != nil
+    shape = config.shape(hasOutputHead: head != nil, names: reader.architecture.names)
+    inputGroups = groups
     self.sources = sources
     self.matrices = matrices
+    self.expertGroups = expertGroups
     self.pool = pool
+    vectors = norms.flatMap(\.storages) + outputNorm.storages + Array(biases.values)
     parameterCount =
-      (head == nil ? 0 : embedding.tensor.elementCount) + sources.values.reduce(0) { $0 + $1.tensor.elementCount }
-      + config.hiddenSize * (2 * config.layerCount + 1) + biases.keys.reduce(0) { $0 + (shape.shape(of: $1)?.out ?? 0) }
-    vectors = norms.flatMap { [$0.0, $0.1] } + [outputNorm] + Array(biases.values)
+      (head == nil ? 0 : embedding.tensor.elementCount) + (positions?.tensor.elementCount ?? 0)
+      + sources.values.reduce(0) { $0 + $1.tensor.elementCount } + vectors.reduce(0) { $0 + $1.bytes.count / 4 }
   }
 
-  deinit { layers.deallocate() }
+  deinit {
+    layers.deallocate()
+    for group in expertGroups { group.deallocate() }
+  }
 
   /// Puts W + sum of weight * dW into the packed weights of every site that the delta sets name. Float bases only.
   /// The deltas are summed in f64 and rounded to f32; W + dW is rounded once more into the file's type.

@@ -3,20 +3,6 @@
 package import WeftDeltas
 package import WeftTensors
 
-/// The linear maps of a layer that read the same activations. Their A factors are one matrix, computed once.
-enum InputGroup: Int, CaseIterable {
-  case attention, output, feedForward, down
-
-  var projections: [Projection] {
-    switch self {
-    case .attention: [.query, .key, .value]
-    case .output: [.output]
-    case .feedForward: [.gate, .up]
-    case .down: [.down]
-    }
-  }
-}
-
 /// An adapter packed for the kernels. Beside the base, never inside it.
 package final class ResidentAdapter: @unchecked Sendable {
   /// B of one projection: y += scale B u[offset ..< offset + rank].
@@ -25,6 +11,8 @@ package final class ResidentAdapter: @unchecked Sendable {
     var offset: Int
     var rank: Int
     var scale: Float
+    /// Whether this part scales its share of u: false where an earlier part has the same one.
+    var ownsInput: Bool
   }
 
   /// The factors of an input group. A part is nil where the adapter has nothing; `a` is nil when all are.
@@ -50,22 +38,17 @@ package final class ResidentAdapter: @unchecked Sendable {
   /// Bytes of the packed factors.
   package var byteCount: Int { matrices.reduce(0) { $0 + $1.byteCount } }
 
-  /// Packs a delta set that fits `layerCount` layers.
-  package init(_ deltas: DeltaSet, layerCount: Int, pool: ThreadPool) throws(StorageError) {
+  /// Packs a delta set for a base with these input groups (`ModelConfig.inputGroups`).
+  package init(_ deltas: DeltaSet, groups sites: [[WeightSite]], pool: ThreadPool) throws(StorageError) {
     var matrices: [PackedMatrix] = []
     var built: [Group] = []
     var width = 0
-    for layer in 0..<layerCount {
-      for group in InputGroup.allCases {
-        let operators = group.projections.map { deltas.operators[.layer(layer, $0)] }
-        let made = try ResidentAdapter.pack(operators, into: &matrices, pool: pool)
-        width = max(width, made.a?.paddedRows ?? 0)
-        built.append(made)
-      }
+    for group in sites {
+      let made = try ResidentAdapter.pack(group.map { deltas.operators[$0] }, into: &matrices, pool: pool)
+      width = max(width, made.a?.paddedRows ?? 0)
+      built.append(made)
     }
-    let head = try ResidentAdapter.pack([deltas.operators[.outputHead]], into: &matrices, pool: pool)
-    built.append(head)
-    self.width = max(width, head.a?.paddedRows ?? 0)
+    self.width = width
     self.matrices = matrices
     groupCount = built.count
     groups = .allocate(capacity: built.count)
@@ -77,7 +60,7 @@ package final class ResidentAdapter: @unchecked Sendable {
     groups.deallocate()
   }
 
-  /// One group per layer and `InputGroup`, in order; the output head last. Valid while this object lives.
+  /// One per input group of the base, in order. Valid while this object lives.
   var groupTable: UnsafePointer<Group> { UnsafePointer(groups) }
 
   private static func pack(
@@ -91,22 +74,24 @@ package final class ResidentAdapter: @unchecked Sendable {
     }
     let present = factors.compactMap { $0 }
     guard let first = present.first else { return Group(a: nil, parts: (nil, nil, nil)) }
+    // The parts of a fused module share one A and one scale: it is computed once.
+    var distinct: [LowRank] = []
+    for factors in present where !distinct.contains(where: { $0.sharesInput(with: factors) }) { distinct.append(factors) }
     // One matrix has one dtype: rounding nothing, a mixed group is widened to F32.
     let dtype = present.allSatisfy({ $0.a.dtype == first.a.dtype }) ? first.a.dtype : .f32
-    let stacked = try stack(present.map(\.a), dtype: dtype)
-    let a = try PackedMatrix(stacked, pool: pool)
+    let a = try PackedMatrix(try stack(distinct.map(\.a), dtype: dtype), pool: pool)
     matrices.append(a)
     var parts: [Part?] = []
-    var offset = 0
     for factors in factors {
-      guard let factors else {
+      guard let factors, let index = distinct.firstIndex(where: { $0.sharesInput(with: factors) }) else {
         parts.append(nil)
         continue
       }
       let b = try PackedMatrix(factors.b, pool: pool)
       matrices.append(b)
-      parts.append(Part(b: b.view, offset: offset, rank: factors.rank, scale: factors.scale))
-      offset += factors.rank
+      let offset = distinct[..<index].reduce(0) { $0 + $1.rank }
+      let isFirst = !parts.contains { $0?.offset == offset }
+      parts.append(Part(b: b.view, offset: offset, rank: factors.rank, scale: factors.scale, ownsInput: isFirst))
     }
     parts += [nil, nil]
     return Group(a: a.view, parts: (parts[0], parts[1], parts[2]))

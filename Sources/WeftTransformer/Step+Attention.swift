@@ -3,22 +3,29 @@
 internal import WeftTensors
 
 extension Step {
-  /// Rotates queries and keys of some rows and writes their keys and values into the cache.
+  /// Normalises and rotates queries and keys of some rows and writes their keys and values into the cache.
   @inline(__always)
-  func rotateAndStore(_ rows: Range<Int>, layer: Int) {
+  func rotateAndStore(_ rows: Range<Int>, _ layer: DecoderLayer, _ index: Int) {
     let d = config.headDimension
+    let (heads, keyValueHeads) = (layer.config.headCount, layer.config.keyValueHeadCount)
     batch.layout.forEachSegment(in: rows) { segment, rows in
       for row in rows {
         let q = workspace.attentionIn.row(row)
-        let k = q + workspace.keyOffset
-        let v = q + workspace.valueOffset
-        let cosSin = UnsafePointer(workspace.rotary.row(row))
-        kernels.rope(q, cosSin: cosSin, heads: config.headCount, headDimension: d)
-        kernels.rope(k, cosSin: cosSin, heads: config.keyValueHeadCount, headDimension: d)
+        let k = q + layer.attention.offset(1)
+        let v = q + layer.attention.offset(2)
+        normalizeHeads(q, layer.queryNorm, heads)
+        normalizeHeads(k, layer.keyNorm, keyValueHeads)
+        if let table = layer.config.rotary {
+          var cosSin = UnsafePointer(workspace.rotary.row(row))
+          for earlier in 0..<table { cosSin += config.rotaries[earlier].dimension }
+          let rotated = config.rotaries[table].dimension
+          kernels.rope(q, cosSin: cosSin, heads: heads, headDimension: d, rotated: rotated)
+          kernels.rope(k, cosSin: cosSin, heads: keyValueHeads, headDimension: d, rotated: rotated)
+        }
         let position = segment.firstPosition + row - segment.firstRow
         let block = Int(segment.blockTable[position / Kernels.kvBlockTokens])
-        for head in 0..<config.keyValueHeadCount {
-          let keys = cache.keys(layer: layer, head: head) + block * cache.blockStride
+        for head in 0..<keyValueHeads {
+          let keys = cache.keys(layer: index, head: head) + block * cache.blockStride
           kernels.storeKV(
             keys: keys, values: keys + cache.keyBytes, k + head * d, v + head * d, headDimension: d,
             slot: position % Kernels.kvBlockTokens, cache.dtype)
@@ -27,18 +34,34 @@ extension Step {
     }
   }
 
+  /// Every head by itself, or the whole row at once.
+  @inline(__always)
+  private func normalizeHeads(_ x: UnsafeMutablePointer<Float>, _ norm: DecoderLayer.Norm?, _ heads: Int) {
+    guard let norm else { return }
+    let d = config.headDimension
+    if config.queryKeyNorm == .row {
+      apply(norm, x, x, count: heads * d)
+    } else {
+      for head in 0..<heads { apply(norm, x + head * d, x + head * d, count: d) }
+    }
+  }
+
   /// The attention phase: slices of (segment, key-value head, some rows). Leaves `attentionOut` ready for the output projection.
-  func attend(layer: Int, quantize: Bool) {
+  func attend(_ layer: DecoderLayer, _ layerIndex: Int) {
+    let quantize = layer.output.wantsQuantizedInput
     let grain = 16
-    let group = config.headCount / config.keyValueHeadCount
+    let keyValueHeads = layer.config.keyValueHeadCount
+    let group = layer.config.headCount / keyValueHeads
     let width = group * config.headDimension
+    // The quantised form has the width of this layer, which may be less than the widest.
+    let memory = workspace.attentionOut.narrowed(to: width * keyValueHeads)
     // Where heads and blocks of 32 columns have common boundaries, a slice quantises what it wrote.
     let inPlace = quantize && width % MatrixView.blockColumns == 0
     var total = 0
     for index in 0..<batch.segmentCount { total += (batch.layout.segments[index].rowCount + grain - 1) / grain }
-    worker.slices(total * config.keyValueHeadCount, grain: 1) { claimed in
-      let head = claimed.lowerBound % config.keyValueHeadCount
-      var piece = claimed.lowerBound / config.keyValueHeadCount
+    worker.slices(total * keyValueHeads, grain: 1) { claimed in
+      let head = claimed.lowerBound % keyValueHeads
+      var piece = claimed.lowerBound / keyValueHeads
       var index = 0
       while piece >= (batch.layout.segments[index].rowCount + grain - 1) / grain {
         piece -= (batch.layout.segments[index].rowCount + grain - 1) / grain
@@ -48,24 +71,24 @@ extension Step {
       let first = piece * grain
       let rows = min(grain, segment.rowCount - first)
       let row = segment.firstRow + first
-      let keys = UnsafeRawPointer(cache.keys(layer: layer, head: head))
+      let keys = UnsafeRawPointer(cache.keys(layer: layerIndex, head: head))
       kernels.attend(
         AttentionTask(
-          out: workspace.attentionOut.row(row) + head * width, outStride: workspace.attentionOut.stride,
+          out: memory.row(row) + head * width, outStride: memory.stride,
           query: workspace.attentionIn.row(row) + head * width, queryStride: workspace.attentionIn.stride, rows: rows,
           group: group, headDimension: config.headDimension, firstPosition: segment.firstPosition + first,
           blockTable: segment.blockTable, keys: keys, values: keys + cache.keyBytes, blockStride: cache.blockStride,
-          scale: 1 / Float(config.headDimension).squareRoot()), cache.dtype)
+          scale: config.attentionScale, window: layer.config.window, softcap: config.attentionSoftcap), cache.dtype)
       if inPlace {
         for row in row..<row + rows {
-          workspace.attentionOut.quantize(row: row, begin: head * width, end: (head + 1) * width, kernels)
+          memory.quantize(row: row, begin: head * width, end: (head + 1) * width, kernels)
         }
       }
     }
     worker.barrier()
     guard quantize, !inPlace else { return }
     worker.slices(batch.rowCount, grain: rowGrain) { rows in
-      for row in rows { workspace.attentionOut.quantize(row: row, begin: 0, end: config.queryWidth, kernels) }
+      for row in rows { memory.quantize(row: row, begin: 0, end: width * keyValueHeads, kernels) }
     }
     worker.barrier()
   }

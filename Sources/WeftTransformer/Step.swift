@@ -17,13 +17,24 @@ struct Step {
   @inline(__always)
   var rowGrain: Int { min(16, (batch.rowCount + worker.threadCount - 1) / worker.threadCount) }
 
-  /// hidden = embedding of the token; cosines and sines of the position; input of the first layer.
-  func embed(_ embedding: Tensor, _ rotary: RotaryEmbedding, norm: UnsafePointer<Float>, quantize: Bool) {
+  /// hidden = embedding of the token (and of the position); cosines and sines of the position; input of the first layer.
+  func embed(_ weights: ModelWeights, _ rotaries: [RotaryEmbedding], first layer: DecoderLayer) {
+    let quantize = layer.attention.wantsQuantizedInput
     worker.slices(batch.rowCount, grain: rowGrain) { rows in
       for row in rows {
-        embedding.dequantizeRow(Int(batch.tokens[row]), into: workspace.hidden.row(row))
-        rotary.fill(workspace.rotary.row(row), position: Int(batch.positions[row]))
-        normalize(row, into: row, norm, quantize)
+        let (hidden, position) = (workspace.hidden.row(row), Int(batch.positions[row]))
+        weights.embedding.dequantizeRow(Int(batch.tokens[row]), into: hidden)
+        if config.embeddingScale != 1 { kernels.scale(hidden, by: config.embeddingScale, count: config.hiddenSize) }
+        if let positions = weights.positions {
+          positions.dequantizeRow(position, into: workspace.projected.row(row))
+          kernels.add(hidden, workspace.projected.row(row), count: config.hiddenSize)
+        }
+        var table = workspace.rotary.row(row)
+        for rotary in rotaries {
+          rotary.fill(table, position: position)
+          table += rotary.inverseFrequencies.count * 2
+        }
+        normalize(row, into: row, layer.attentionNorm, quantize)
       }
     }
     worker.barrier()
@@ -38,49 +49,57 @@ struct Step {
       for part in 0..<3 {
         layer.attention.finish(workspace.attentionIn, part: part, rows: rows, layout: batch.layout, low: workspace.low, kernels)
       }
-      rotateAndStore(rows, layer: index)
+      rotateAndStore(rows, layer, index)
     }
     worker.barrier()
-    attend(layer: index, quantize: layer.output.wantsQuantizedInput)
+    attend(layer, index)
     layer.output.multiply(
       workspace.projected, workspace.attentionOut, layout: batch.layout, low: workspace.low, kernels, worker)
     worker.barrier()
-    addToHidden(layer.output, thenNorm: layer.feedForwardNorm, quantize: layer.feedForward.wantsQuantizedInput)
-  }
-
-  /// hidden += W_down(silu(W_gate n) * (W_up n)): the second half of a layer.
-  func feedForward(_ layer: DecoderLayer, nextNorm: UnsafePointer<Float>?, quantize: Bool) {
-    let memory = workspace.feedForward
-    layer.feedForward.multiply(
-      memory, workspace.normed, layout: batch.layout, low: workspace.low, kernels, worker)
-    worker.barrier()
-    // Slices of rows times columns, so that one row is enough work for several threads.
-    let columns = config.intermediateSize
-    let width = 512
-    let across = (columns + width - 1) / width
-    let grain = rowGrain
-    let downwards = (batch.rowCount + grain - 1) / grain
-    worker.slices(across * downwards, grain: 1) { claimed in
-      let begin = claimed.lowerBound % across * width
-      let end = min(begin + width, columns)
-      let rows = claimed.lowerBound / across * grain..<min((claimed.lowerBound / across + 1) * grain, batch.rowCount)
-      let tiles = begin / MatrixView.tileRows..<(end + MatrixView.tileRows - 1) / MatrixView.tileRows
-      layer.feedForward.finish(memory, part: 0, tiles: tiles, rows: rows, layout: batch.layout, low: workspace.low, kernels)
-      layer.feedForward.finish(memory, part: 1, tiles: tiles, rows: rows, layout: batch.layout, low: workspace.low, kernels)
+    worker.slices(batch.rowCount, grain: rowGrain) { rows in
+      layer.output.finish(workspace.projected, part: 0, rows: rows, layout: batch.layout, low: workspace.low, kernels)
       for row in rows {
-        kernels.swiglu(memory.row(row) + begin, up: memory.row(row) + workspace.upOffset + begin, count: end - begin)
-        if layer.down.wantsQuantizedInput { memory.quantize(row: row, begin: begin, end: end, kernels) }
+        addToHidden(
+          row, layer.attentionOutputNorm, then: layer.feedForwardNorm, quantize: layer.feedForwardWantsQuantizedInput)
       }
     }
     worker.barrier()
-    layer.down.multiply(
-      workspace.projected, memory, layout: batch.layout, low: workspace.low, kernels, worker)
+  }
+
+  /// hidden += W_down(act(W_gate n) * (W_up n)): the second half of a layer. Without `next`, the last one.
+  func feedForward(_ layer: DecoderLayer, next: DecoderLayer?) {
+    if let experts = layer.experts {
+      chooseExperts(experts)
+      multiplyExperts(layer, experts)
+      activateExperts(layer, experts)
+      worker.barrier()
+      multiplyExpertsDown(layer, experts)
+    } else if let group = layer.feedForward, let down = layer.down {
+      let memory = workspace.feedForward.narrowed(to: layer.config.intermediateSize)
+      group.multiply(memory, workspace.normed, layout: batch.layout, low: workspace.low, kernels, worker)
+      worker.barrier()
+      let pieces = ActivationPieces(columns: layer.config.intermediateSize, rows: batch.rowCount, grain: rowGrain)
+      worker.slices(pieces.count, grain: 1) { claimed in
+        activate(pieces, claimed.lowerBound, group, down, memory, layout: batch.layout, low: workspace.low)
+      }
+      worker.barrier()
+      down.multiply(workspace.projected, memory, layout: batch.layout, low: workspace.low, kernels, worker)
+    }
     worker.barrier()
-    addToHidden(layer.down, thenNorm: nextNorm, quantize: quantize)
+    worker.slices(batch.rowCount, grain: rowGrain) { rows in
+      layer.down?.finish(workspace.projected, part: 0, rows: rows, layout: batch.layout, low: workspace.low, kernels)
+      if let experts = layer.experts { collectExperts(rows, layer, experts) }
+      for row in rows {
+        addToHidden(
+          row, layer.feedForwardOutputNorm, then: next?.attentionNorm, isLast: next == nil,
+          quantize: next?.attention.wantsQuantizedInput == true)
+      }
+    }
+    worker.barrier()
   }
 
   /// Logits of the rows that asked for them.
-  func logits(_ head: LinearGroup, norm: UnsafePointer<Float>) {
+  func logits(_ head: LinearGroup, norm: DecoderLayer.Norm) {
     let count = batch.logitRowCount
     worker.slices(count, grain: 1) { claimed in
       for index in claimed { normalize(Int(batch.logitRows[index]), into: index, norm, head.wantsQuantizedInput) }
@@ -89,29 +108,107 @@ struct Step {
     let layout = batch.logitLayout
     head.multiply(workspace.logits, workspace.normed, layout: layout, low: workspace.low, kernels, worker)
     worker.barrier()
-    guard head.needsFinish(layout) else { return }
+    guard head.needsFinish(layout) || config.logitScale != 1 || config.logitSoftcap > 0 else { return }
     worker.slices(head.parts.0.weight.tileCount, grain: 64) { tiles in
       head.finish(workspace.logits, part: 0, tiles: tiles, rows: 0..<count, layout: layout, low: workspace.low, kernels)
-    }
-    worker.barrier()
-  }
-
-  private func addToHidden(_ group: LinearGroup, thenNorm norm: UnsafePointer<Float>?, quantize: Bool) {
-    worker.slices(batch.rowCount, grain: rowGrain) { rows in
-      group.finish(workspace.projected, part: 0, rows: rows, layout: batch.layout, low: workspace.low, kernels)
-      for row in rows {
-        kernels.add(workspace.hidden.row(row), workspace.projected.row(row), count: config.hiddenSize)
-        if let norm { normalize(row, into: row, norm, quantize) }
+      let (begin, width) = (tiles.lowerBound * MatrixView.tileRows, tiles.count * MatrixView.tileRows)
+      for row in 0..<count {
+        let logits = workspace.logits.row(row) + begin
+        if config.logitScale != 1 { kernels.scale(logits, by: config.logitScale, count: width) }
+        if config.logitSoftcap > 0 { kernels.softcap(logits, cap: config.logitSoftcap, count: width) }
       }
     }
     worker.barrier()
   }
 
+  // MARK: - Parts
+
+  /// gate = act(gate) * up, or act(up), for one piece of the rows and columns; quantised where `down` wants it.
   @inline(__always)
-  private func normalize(_ row: Int, into target: Int, _ norm: UnsafePointer<Float>, _ quantize: Bool) {
-    kernels.rmsNorm(
-      workspace.normed.row(target), workspace.hidden.row(row), weight: norm, count: config.hiddenSize,
-      epsilon: config.rmsNormEpsilon)
+  func activate(
+    _ pieces: ActivationPieces, _ index: Int, _ group: LinearGroup, _ down: LinearGroup, _ memory: Activations,
+    layout: RowLayout, low: Activations
+  ) {
+    let (rows, columns) = (pieces.rows(index), pieces.columns(index))
+    let tiles =
+      columns.lowerBound / MatrixView.tileRows..<(columns.upperBound + MatrixView.tileRows - 1) / MatrixView.tileRows
+    for part in 0..<(config.isGated ? 2 : 1) {
+      group.finish(memory, part: part, tiles: tiles, rows: rows, layout: layout, low: low, kernels)
+    }
+    for row in rows {
+      let gate = memory.row(row) + columns.lowerBound
+      switch config.activation {
+      case .swiglu: kernels.swiglu(gate, up: gate + group.offset(1), count: columns.count)
+      case .geglu: kernels.geglu(gate, up: gate + group.offset(1), count: columns.count)
+      case .gelu: kernels.gelu(gate, count: columns.count)
+      }
+      if down.wantsQuantizedInput {
+        memory.quantize(row: row, begin: columns.lowerBound, end: columns.upperBound, kernels)
+      }
+    }
+  }
+
+  /// hidden += projected, normalised and scaled where the model does; then the input of what comes next.
+  @inline(__always)
+  private func addToHidden(
+    _ row: Int, _ outputNorm: DecoderLayer.Norm?, then inputNorm: DecoderLayer.Norm?, isLast: Bool = false, quantize: Bool
+  ) {
+    let projected = workspace.projected.row(row)
+    if let outputNorm { apply(outputNorm, projected, projected, count: config.hiddenSize) }
+    if config.residualScale != 1 { kernels.scale(projected, by: config.residualScale, count: config.hiddenSize) }
+    kernels.add(workspace.hidden.row(row), projected, count: config.hiddenSize)
+    if !isLast { normalize(row, into: row, inputNorm, quantize) }
+  }
+
+  /// normed = norm(hidden), or hidden itself.
+  @inline(__always)
+  private func normalize(_ row: Int, into target: Int, _ norm: DecoderLayer.Norm?, _ quantize: Bool) {
+    let (normed, hidden) = (workspace.normed.row(target), workspace.hidden.row(row))
+    if let norm {
+      apply(norm, normed, hidden, count: config.hiddenSize)
+    } else {
+      normed.update(from: hidden, count: config.hiddenSize)
+    }
     if quantize { workspace.normed.quantize(row: target, begin: 0, end: config.hiddenSize, kernels) }
+  }
+
+  /// y = norm(x); y may be x.
+  @inline(__always)
+  func apply(_ norm: DecoderLayer.Norm, _ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, count: Int) {
+    switch config.norm {
+    case .rootMeanSquare: kernels.rmsNorm(y, x, weight: norm.weight, count: count, epsilon: config.normEpsilon)
+    case .layer:
+      kernels.layerNorm(y, x, weight: norm.weight, bias: norm.bias, count: count, epsilon: config.normEpsilon)
+    }
+  }
+}
+
+/// Slices of rows times columns, so that one row is enough work for several threads.
+struct ActivationPieces {
+  private static let width = 512
+  private let columnCount: Int
+  private let rowCount: Int
+  private let grain: Int
+  private let across: Int
+  let count: Int
+
+  init(columns: Int, rows: Int, grain: Int) {
+    columnCount = columns
+    rowCount = rows
+    self.grain = max(grain, 1)
+    across = (columns + ActivationPieces.width - 1) / ActivationPieces.width
+    count = across * ((rows + self.grain - 1) / self.grain)
+  }
+
+  @inline(__always)
+  func rows(_ index: Int) -> Range<Int> {
+    let first = index / across * grain
+    return first..<min(first + grain, rowCount)
+  }
+
+  @inline(__always)
+  func columns(_ index: Int) -> Range<Int> {
+    let begin = index % across * ActivationPieces.width
+    return begin..<min(begin + ActivationPieces.width, columnCount)
   }
 }

@@ -12,7 +12,7 @@ package final class Transformer {
   let kernels: Kernels
   let workspace: Workspace
   private let pool: ThreadPool
-  private let rotary: RotaryEmbedding
+  private let rotaries: [RotaryEmbedding]
   private var batch: Batch
   private var program: ((Worker) -> Void)?
 
@@ -25,9 +25,10 @@ package final class Transformer {
   package var workspaceByteCount: Int { workspace.byteCount }
 
   /// Reserves everything that steps of up to `maximumRows` rows need.
+  /// - Parameter contextLength: the longest sequence that will be run; nil for the longest that the model was made for.
   package init(
     weights: ModelWeights, cache: KVCache, kernels: Kernels, pool: ThreadPool, maximumRows: Int, maximumLogitRows: Int,
-    maximumDeltaWidth: Int
+    maximumDeltaWidth: Int, contextLength: Int? = nil
   ) throws(ModelError) {
     self.weights = weights
     self.cache = cache
@@ -37,7 +38,7 @@ package final class Transformer {
     self.maximumRows = maximumRows
     self.maximumLogitRows = maximumLogitRows
     let config = weights.config
-    rotary = RotaryEmbedding(headDimension: config.headDimension, theta: config.ropeTheta, scaling: config.ropeScaling)
+    rotaries = config.rotaries.map { RotaryEmbedding($0, contextLength: contextLength ?? config.contextLength) }
     do {
       workspace = try Workspace(
         config: config, rows: maximumRows, logitRows: maximumLogitRows, deltaWidth: maximumDeltaWidth)
@@ -69,14 +70,10 @@ package final class Transformer {
     let layerCount = min(batch.layerLimit ?? config.layerCount, config.layerCount)
     let layers = weights.layers
     let step = Step(batch: batch, workspace: workspace, config: config, kernels: kernels, cache: cache, worker: worker)
-    step.embed(weights.embedding, rotary, norm: layers[0].attentionNorm, quantize: layers[0].attention.wantsQuantizedInput)
+    step.embed(weights, rotaries, first: layers[0])
     for index in 0..<layerCount {
-      let layer = layers[index]
-      step.attention(layer, index)
-      let isLast = index + 1 == layerCount
-      step.feedForward(
-        layer, nextNorm: isLast ? nil : layers[index + 1].attentionNorm,
-        quantize: !isLast && layers[index + 1].attention.wantsQuantizedInput)
+      step.attention(layers[index], index)
+      step.feedForward(layers[index], next: index + 1 < layerCount ? layers[index + 1] : nil)
     }
     if layerCount == config.layerCount && batch.logitRowCount > 0 { step.logits(weights.head, norm: weights.outputNorm) }
   }

@@ -4,117 +4,69 @@ internal import WeftDeltas
 internal import WeftFormats
 internal import WeftTensors
 
-/// A tensor of a Llama model, with its name in either form of checkpoint.
-enum WeightName {
-  case embedding, outputNorm, outputHead
-  case attentionNorm(Int), feedForwardNorm(Int)
-  case weight(Int, Projection), bias(Int, Projection)
-
-  func name(in form: Checkpoint.Form) -> String {
-    switch (self, form) {
-    case (.embedding, .gguf): "token_embd.weight"
-    case (.embedding, .huggingFace): "model.embed_tokens.weight"
-    case (.outputNorm, .gguf): "output_norm.weight"
-    case (.outputNorm, .huggingFace): "model.norm.weight"
-    case (.outputHead, .gguf): "output.weight"
-    case (.outputHead, .huggingFace): "lm_head.weight"
-    case (.attentionNorm(let layer), .gguf): "blk.\(layer).attn_norm.weight"
-    case (.attentionNorm(let layer), .huggingFace): "model.layers.\(layer).input_layernorm.weight"
-    case (.feedForwardNorm(let layer), .gguf): "blk.\(layer).ffn_norm.weight"
-    case (.feedForwardNorm(let layer), .huggingFace): "model.layers.\(layer).post_attention_layernorm.weight"
-    case (.weight(let layer, let projection), .gguf): "blk.\(layer).\(projection.ggufName).weight"
-    case (.bias(let layer, let projection), .gguf): "blk.\(layer).\(projection.ggufName).bias"
-    case (.weight(let layer, let projection), .huggingFace): "model.layers.\(layer).\(projection.path).weight"
-    case (.bias(let layer, let projection), .huggingFace): "model.layers.\(layer).\(projection.path).bias"
-    }
-  }
-}
-
-extension Projection {
-  fileprivate var ggufName: String {
-    switch self {
-    case .query: "attn_q"
-    case .key: "attn_k"
-    case .value: "attn_v"
-    case .output: "attn_output"
-    case .gate: "ffn_gate"
-    case .up: "ffn_up"
-    case .down: "ffn_down"
-    }
-  }
-
-  fileprivate var path: String {
-    switch self {
-    case .query, .key, .value, .output: "self_attn.\(name)"
-    case .gate, .up, .down: "mlp.\(name)"
-    }
-  }
-}
-
 /// Takes tensors out of a checkpoint by their role, checks shape, type and values, and at the end that none is left over.
 struct WeightReader {
   let checkpoint: Checkpoint
+  let architecture: Architecture
   let config: ModelConfig
+  /// The size of every linear map.
+  let sizes: [WeightSite: BaseShape.Size]
+  private let names: TensorNames
   private var unused: Set<String>
+  private var finite: Set<String> = []
+  /// Transposed copies of tensors that are stored as [in, out].
+  private var transposed: [String: Tensor] = [:]
 
   init(_ checkpoint: Checkpoint) throws(ModelError) {
     self.checkpoint = checkpoint
-    if let gguf = checkpoint.gguf {
-      config = try ModelConfig(gguf: gguf)
-    } else if let json = checkpoint.config {
-      config = try ModelConfig(huggingFace: json, location: checkpoint.path + "/config.json")
-    } else {
-      throw .format(.missing(location: checkpoint.path, name: "config.json"))
-    }
+    let (architecture, fields) = try Architecture.of(checkpoint)
+    self.architecture = architecture
+    config = try architecture.configure(fields)
+    sizes = config.linearSizes
+    names = WeightReader.names(checkpoint, architecture)
     unused = Set(checkpoint.tensors.keys)
-    // Not weights: the divisors are in the configuration, inverse frequencies of old checkpoints follow from it.
-    unused.remove("rope_freqs.weight")
-    for name in checkpoint.tensors.keys where name.hasSuffix(".self_attn.rotary_emb.inv_freq") { unused.remove(name) }
+    // The divisors are in the configuration.
+    for name in ["rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"] { unused.remove(name) }
+    for name in checkpoint.tensors.keys where names.buffers.contains(where: { name.hasSuffix($0) }) { unused.remove(name) }
   }
 
-  /// A matrix [rows, columns] in any weight format.
-  mutating func matrix(_ name: WeightName, rows: Int, columns: Int) throws(ModelError) -> ModelWeights.Source {
-    let text = name.name(in: checkpoint.form)
-    let tensor = try take(text, shape: [rows, columns])
-    guard tensor.dtype.isWeight else {
-      throw .unsupported(location: checkpoint.path, field: text, expected: "a weight type", found: tensor.dtype.name)
+  /// The names of this file: a checkpoint of the bare decoder lacks the root.
+  private static func names(_ checkpoint: Checkpoint, _ architecture: Architecture) -> TensorNames {
+    guard checkpoint.form == .huggingFace else { return .gguf }
+    var names = architecture.names
+    if checkpoint.tensors[names.root + names.embedding + ".weight"] == nil,
+      checkpoint.tensors[names.embedding + ".weight"] != nil
+    {
+      names.root = ""
     }
-    return ModelWeights.Source(name: text, tensor: tensor, rowMap: rowMap(name))
+    return names
   }
 
-  /// A vector of f32 values in memory of its own.
-  mutating func vector(_ name: WeightName, count: Int) throws(ModelError) -> Storage {
-    let text = name.name(in: checkpoint.form)
-    let tensor = try take(text, shape: [count])
-    guard tensor.dtype.isWeight, !tensor.dtype.isQuantized else {
-      throw .unsupported(location: checkpoint.path, field: text, expected: "F32, F16 or BF16", found: tensor.dtype.name)
-    }
-    var values = tensor.floats()
-    if let map = rowMap(name) { values = map.map { values[Int($0)] } }
-    do { return try Tensor(values, shape: [count]).storage } catch { throw .storage(error) }
+  // MARK: - Outside the layers
+
+  mutating func embedding() throws(ModelError) -> ModelWeights.Source {
+    try matrix(names.root + names.embedding + ".weight", rows: config.vocabularySize)
   }
 
-  /// The bias of a projection; nil when the configuration says that there is none, or leaves it to the file and there is none.
-  mutating func bias(_ layer: Int, _ projection: Projection, count: Int) throws(ModelError) -> Storage? {
-    let name = WeightName.bias(layer, projection)
-    let expected =
-      switch projection {
-      case .query, .key, .value, .output: config.attentionBias
-      case .gate, .up, .down: config.feedForwardBias
-      }
-    let isPresent = checkpoint.tensors[name.name(in: checkpoint.form)] != nil
-    return expected ?? isPresent ? try vector(name, count: count) : nil
+  /// The learned positions; nil when the model has none.
+  mutating func positions() throws(ModelError) -> ModelWeights.Source? {
+    guard config.positionRows > 0 else { return nil }
+    return try matrix(names.root + names.positionEmbedding + ".weight", rows: config.positionRows)
+  }
+
+  mutating func outputNorm() throws(ModelError) -> NormSource {
+    try norm(named: names.root + names.outputNorm, count: config.hiddenSize)
   }
 
   /// The output head; nil when it is the embedding. A configuration that ties them and a file that has a different head
   /// contradict each other.
   mutating func head(embedding: ModelWeights.Source) throws(ModelError) -> ModelWeights.Source? {
-    let text = WeightName.outputHead.name(in: checkpoint.form)
-    guard checkpoint.tensors[text] != nil else {
-      if config.tieWordEmbeddings == false { throw .missingTensor(location: checkpoint.path, name: text) }
+    let name = names.outputHead + ".weight"
+    guard checkpoint.tensors[name] != nil else {
+      if config.tieWordEmbeddings == false { throw .missingTensor(location: checkpoint.path, name: name) }
       return nil
     }
-    let head = try matrix(.outputHead, rows: config.vocabularySize, columns: config.hiddenSize)
+    let head = try matrix(name, rows: config.vocabularySize)
     guard config.tieWordEmbeddings == true else { return head }
     let (one, other) = (head.tensor, embedding.tensor)
     let same =
@@ -123,15 +75,160 @@ struct WeightReader {
         .elementsEqual(UnsafeRawBufferPointer(start: other.base, count: other.byteCount))
     guard same else {
       throw .invalidConfig(
-        location: checkpoint.path, field: "tie_word_embeddings", expected: "\(text) equal to the embedding",
+        location: checkpoint.path, field: "tie_word_embeddings", expected: "\(name) equal to the embedding",
         found: "a different matrix")
     }
     return nil
   }
 
+  private mutating func matrix(_ name: String, rows: Int) throws(ModelError) -> ModelWeights.Source {
+    ModelWeights.Source(name: name, tensor: try weight(name, shape: [rows, config.hiddenSize]), rowMap: nil)
+  }
+
+  // MARK: - Layers
+
+  /// A norm as the file has it, in memory of its own.
+  struct NormSource {
+    let weight: Storage
+    let bias: Storage?
+  }
+
+  /// A norm of a layer, over `count` numbers.
+  mutating func norm(_ layer: Int, _ role: NormRole, count: Int) throws(ModelError) -> NormSource {
+    guard let name = names.norms[role] else { preconditionFailure("the architecture has no name for \(role)") }
+    // A norm over heads stands before the rotation: its weights follow the order of the head's rows.
+    let heads = role == .query || role == .key ? rowMap(heads: count / config.headDimension) : nil
+    return try norm(named: names.layer(layer, name), count: count, rowMap: heads)
+  }
+
+  private mutating func norm(named name: String, count: Int, rowMap: [Int32]? = nil) throws(ModelError) -> NormSource {
+    NormSource(
+      weight: try vector(name + ".weight", count: count, offset: config.normOffset, rowMap: rowMap),
+      bias: config.norm == .layer ? try vector(name + ".bias", count: count) : nil)
+  }
+
+  /// The weight of a linear map.
+  mutating func linear(_ site: WeightSite) throws(ModelError) -> ModelWeights.Source {
+    guard let size = sizes[site] else { preconditionFailure("\(site) is no site of this model") }
+    let place = try place(of: site)
+    var tensor: Tensor
+    if place.linear.isTransposed && checkpoint.form == .huggingFace {
+      tensor = try transposedWeight(place.tensorName, rows: place.rowCount, columns: size.in)
+    } else if place.linear.experts == .stacked {
+      guard let experts = config.experts else { preconditionFailure("\(site) without experts") }
+      tensor = try weight(place.tensorName, shape: [experts.count, place.rowCount, size.in])
+    } else {
+      tensor = try weight(place.tensorName, shape: [place.rowCount, size.in])
+    }
+    let isWhole = place.row == 0 && size.out == tensor.rows
+    if !isWhole { tensor = tensor.slice(rows: place.row..<place.row + size.out) }
+    return ModelWeights.Source(name: place.tensorName, tensor: tensor, rowMap: rowMap(site))
+  }
+
+  /// The bias of a linear map; nil when the configuration says that there is none, or leaves it to the file and there is none.
+  mutating func bias(_ site: WeightSite) throws(ModelError) -> Storage? {
+    guard case .layer(_, let projection) = site, let size = sizes[site] else { return nil }
+    let place = try place(of: site)
+    let name = place.linear.name
+    let text = names.layer(site.layer ?? 0, name) + ".bias"
+    guard config.biases?.contains(projection) ?? (checkpoint.tensors[text] != nil) else { return nil }
+    let range = place.row..<place.row + size.out
+    return try vector(text, count: place.rowCount, range: range, rowMap: rowMap(site))
+  }
+
+  /// Where the rows of a site begin in which tensor.
+  private struct Place {
+    let linear: LinearName
+    let tensorName: String
+    /// The first row, over all experts of a stacked tensor.
+    let row: Int
+    /// Rows of the tensor, or of one expert in it.
+    let rowCount: Int
+  }
+
+  private func place(of site: WeightSite) throws(ModelError) -> Place {
+    var missing: String?
+    for linear in names.linears {
+      guard let place = place(of: site, in: linear) else { continue }
+      missing = missing ?? place.tensorName
+      guard let tensor = checkpoint.tensors[place.tensorName] else { continue }
+      // Phi-3's GGUF has gate and up under the name of up: the number of rows tells.
+      if checkpoint.form == .gguf, linear.experts == .none, tensor.shape.count == 2, tensor.rows != place.rowCount,
+        names.linears.contains(where: { $0.name == linear.name && $0 != linear })
+      {
+        continue
+      }
+      return place
+    }
+    throw .missingTensor(location: checkpoint.path, name: missing ?? "\(site)")
+  }
+
+  private func place(of site: WeightSite, in linear: LinearName) -> Place? {
+    let (layer, projection, expert): (Int, Projection, Int?) =
+      switch site {
+      case .layer(let layer, let projection): (layer, projection, nil)
+      case .expert(let layer, let expert, let projection): (layer, projection, expert)
+      case .outputHead: preconditionFailure("the head is no part of a layer")
+      }
+    guard (linear.experts == .none) == (expert == nil), let index = linear.projections.firstIndex(of: projection) else {
+      return nil
+    }
+    let rows = linear.projections.map { part in
+      sizes[expert.map { .expert(layer, $0, part) } ?? .layer(layer, part)]?.out ?? 0
+    }
+    let rowCount = rows.reduce(0, +)
+    var (name, row) = (linear.name, rows[..<index].reduce(0, +))
+    switch linear.experts {
+    case .none: name += ".weight"
+    case .each: name = name.replacing("*", with: "\(expert ?? 0)") + ".weight"
+    case .stacked: row += (expert ?? 0) * rowCount
+    }
+    return Place(linear: linear, tensorName: names.layer(layer, name), row: row, rowCount: rowCount)
+  }
+
+  // MARK: - Tensors
+
   /// Refuses tensors that nobody took.
   func finish() throws(ModelError) {
-    if let name = unused.min() { throw .unusedTensor(location: checkpoint.path, name: name) }
+    if let name = unused.min() {
+      throw .unusedTensor(location: checkpoint.path, name: name, architecture: config.architecture)
+    }
+  }
+
+  private mutating func weight(_ name: String, shape: [Int]) throws(ModelError) -> Tensor {
+    let tensor = try take(name, shape: shape)
+    guard tensor.dtype.isWeight else {
+      throw .unsupported(location: checkpoint.path, field: name, expected: "a weight type", found: tensor.dtype.name)
+    }
+    return tensor
+  }
+
+  private mutating func transposedWeight(_ name: String, rows: Int, columns: Int) throws(ModelError) -> Tensor {
+    if let tensor = transposed[name] { return tensor }
+    let stored = try weight(name, shape: [columns, rows])
+    let values = stored.floats()
+    var turned = [Float](repeating: 0, count: values.count)
+    for column in 0..<columns { for row in 0..<rows { turned[row * columns + column] = values[column * rows + row] } }
+    do {
+      let tensor = try Tensor(rounding: turned, shape: [rows, columns], to: stored.dtype.isQuantized ? .f32 : stored.dtype)
+      transposed[name] = tensor
+      return tensor
+    } catch { throw .storage(error) }
+  }
+
+  /// A vector of f32 values in memory of its own: some of its numbers, plus an offset, in another order.
+  private mutating func vector(
+    _ name: String, count: Int, range: Range<Int>? = nil, offset: Float = 0, rowMap: [Int32]? = nil
+  ) throws(ModelError) -> Storage {
+    let tensor = try take(name, shape: [count])
+    guard tensor.dtype.isWeight, !tensor.dtype.isQuantized else {
+      throw .unsupported(location: checkpoint.path, field: name, expected: "F32, F16 or BF16", found: tensor.dtype.name)
+    }
+    var values = tensor.floats()
+    if let range { values = Array(values[range]) }
+    if offset != 0 { values = values.map { $0 + offset } }
+    if let rowMap { values = rowMap.map { values[Int($0)] } }
+    do { return try Tensor(values, shape: [values.count]).storage } catch { throw .storage(error) }
   }
 
   private mutating func take(_ name: String, shape: [Int]) throws(ModelError) -> Tensor {
@@ -139,20 +236,24 @@ struct WeightReader {
     guard tensor.shape == shape else {
       throw .shapeMismatch(location: checkpoint.path, tensor: name, expected: shape, found: tensor.shape)
     }
-    if let index = tensor.firstNonFinite() { throw .notFinite(location: checkpoint.path, tensor: name, index: index) }
     unused.remove(name)
+    guard finite.insert(name).inserted else { return tensor }
+    if let index = tensor.firstNonFinite() { throw .notFinite(location: checkpoint.path, tensor: name, index: index) }
     return tensor
   }
 
-  /// transformers' row r of a head comes from GGUF's row 2 i + p, where r = p d/2 + i.
-  private func rowMap(_ name: WeightName) -> [Int32]? {
-    let heads: Int
-    switch name {
-    case .weight(_, .query), .bias(_, .query): heads = config.headCount
-    case .weight(_, .key), .bias(_, .key): heads = config.keyValueHeadCount
-    default: return nil
+  private func rowMap(_ site: WeightSite) -> [Int32]? {
+    guard case .layer(let layer, let projection) = site else { return nil }
+    return switch projection {
+    case .query: rowMap(heads: config.layers[layer].headCount)
+    case .key: rowMap(heads: config.layers[layer].keyValueHeadCount)
+    default: nil
     }
-    guard checkpoint.form == .gguf else { return nil }
+  }
+
+  /// transformers' row r of a head comes from GGUF's row 2 i + p, where r = p d/2 + i, in architectures that interleave.
+  private func rowMap(heads: Int) -> [Int32]? {
+    guard checkpoint.form == .gguf, architecture.interleavesHeads else { return nil }
     let (d, half) = (config.headDimension, config.headDimension / 2)
     return (0..<heads * d).map { row in
       let (head, r) = (row / d, row % d)

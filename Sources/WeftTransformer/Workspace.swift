@@ -16,10 +16,33 @@ struct Activations {
   @inline(__always)
   func row(_ index: Int) -> UnsafeMutablePointer<Float> { floats + index * stride }
 
+  /// The same memory from a row on: its row 0 is this one's row `first`.
+  @inline(__always)
+  func from(row first: Int) -> Activations {
+    Activations(
+      floats: row(first), stride: stride, quantized: quantized + first * quantizedStride, quantizedStride: quantizedStride,
+      columns: columns)
+  }
+
+  /// The same rows with fewer columns in use: the quantised form of a row depends on how many there are.
+  @inline(__always)
+  func narrowed(to columns: Int) -> Activations {
+    Activations(
+      floats: floats, stride: stride, quantized: quantized, quantizedStride: quantizedStride, columns: columns)
+  }
+
   /// Quantises columns [begin, end) of a row.
   @inline(__always)
   func quantize(row index: Int, begin: Int, end: Int, _ kernels: Kernels) {
     kernels.quantize(quantized + index * quantizedStride, row(index), columns: columns, begin: begin, end: end)
+  }
+
+  /// Copies a row, both forms, from other activations of the same width.
+  @inline(__always)
+  func copy(row index: Int, from other: Activations, row source: Int) {
+    row(index).update(from: other.row(source), count: stride)
+    (quantized + index * quantizedStride).copyMemory(
+      from: other.quantized + source * other.quantizedStride, byteCount: quantizedStride)
   }
 }
 
@@ -40,29 +63,38 @@ final class Workspace {
   let projected: Activations
   /// u: low-rank activations of the active adapters.
   let low: Activations
-  /// Cosines and sines of each row's position: [rows][headDimension].
+  /// Cosines and sines of each row's position, of every rotary table.
   let rotary: Activations
   /// Logits: [logit rows][vocabularySize padded to tiles].
   let logits: Activations
-  /// Where the key and the value part of `attentionIn` begin, and the up part of `feedForward`.
-  let keyOffset: Int
-  let valueOffset: Int
-  let upOffset: Int
+  /// What sparse layers need; nil when there are none.
+  let experts: ExpertWorkspace?
 
   /// Bytes in all.
-  var byteCount: Int { storage.bytes.count }
+  var byteCount: Int { storage.bytes.count + (experts?.byteCount ?? 0) }
 
   init(config: ModelConfig, rows: Int, logitRows: Int, deltaWidth: Int) throws(StorageError) {
-    keyOffset = MatrixView.padded(config.queryWidth)
-    valueOffset = keyOffset + MatrixView.padded(config.keyValueWidth)
-    upOffset = MatrixView.padded(config.intermediateSize)
+    let attention = MatrixView.padded(config.queryWidth) + 2 * MatrixView.padded(config.keyValueWidth)
+    let width = config.intermediateSize
+    let rotary = config.rotaries.reduce(0) { $0 + $1.dimension }
     // Floats in a row, columns of the quantised form (0: there is none), rows.
-    let shapes = [
-      (config.hiddenSize, 0, rows), (config.hiddenSize, config.hiddenSize, rows),
-      (valueOffset + MatrixView.padded(config.keyValueWidth), 0, rows), (config.queryWidth, config.queryWidth, rows),
-      (upOffset * 2, config.intermediateSize, rows), (config.hiddenSize, 0, rows), (deltaWidth, 0, rows),
-      (config.headDimension, 0, rows), (config.vocabularySize, 0, logitRows),
-    ]
+    let (storage, made) = try Workspace.reserve([
+      (config.hiddenSize, 0, rows), (config.hiddenSize, config.hiddenSize, rows), (attention, 0, rows),
+      (config.queryWidth, config.queryWidth, rows), (MatrixView.padded(width) * 2, width, rows),
+      (config.hiddenSize, 0, rows), (deltaWidth, 0, rows), (rotary, 0, rows), (config.vocabularySize, 0, logitRows),
+    ])
+    self.storage = storage
+    (hidden, normed, attentionIn, attentionOut) = (made[0], made[1], made[2], made[3])
+    (feedForward, projected, low, self.rotary, logits) = (made[4], made[5], made[6], made[7], made[8])
+    experts = try config.experts.map { experts throws(StorageError) in
+      try ExpertWorkspace(config: config, experts: experts, rows: rows, deltaWidth: deltaWidth)
+    }
+  }
+
+  /// Rows of several widths in one piece of memory.
+  static func reserve(
+    _ shapes: [(width: Int, quantized: Int, rows: Int)]
+  ) throws(StorageError) -> (Storage, [Activations]) {
     var offset = 0
     var places: [(floats: Int, stride: Int, quantized: Int, quantizedStride: Int, columns: Int)] = []
     for (width, quantizedColumns, rows) in shapes {
@@ -74,13 +106,13 @@ final class Workspace {
       offset += (bytes + 63) / 64 * 64
     }
     let storage = try Storage(byteCount: offset)
-    self.storage = storage
-    let made = places.map { place in
-      Activations(
-        floats: (storage.base + place.floats).assumingMemoryBound(to: Float.self), stride: place.stride,
-        quantized: storage.base + place.quantized, quantizedStride: place.quantizedStride, columns: place.columns)
-    }
-    (hidden, normed, attentionIn, attentionOut) = (made[0], made[1], made[2], made[3])
-    (feedForward, projected, low, rotary, logits) = (made[4], made[5], made[6], made[7], made[8])
+    return (
+      storage,
+      places.map { place in
+        Activations(
+          floats: (storage.base + place.floats).assumingMemoryBound(to: Float.self), stride: place.stride,
+          quantized: storage.base + place.quantized, quantizedStride: place.quantizedStride, columns: place.columns)
+      }
+    )
   }
 }

@@ -65,13 +65,22 @@ typedef struct weft_attention_task {
      q = round-to-even(x * 127 / max|x|), or 0 where max|x| <= 2^-120 (127 / max|x| could be infinite). begin, end and cols    \
      are multiples of 32. */                                                                                                   \
   X(quantize_q8, void, (void *xq, const float *x, size_t cols, size_t begin, size_t end))                                      \
-  /* y[i] = w[i] x[i] / sqrt(mean(x^2) + eps), i in [0, n). Zhang & Sennrich 2019. */                                          \
+  /* y[i] = w[i] x[i] / sqrt(mean(x^2) + eps), i in [0, n); y may be x. Zhang & Sennrich 2019. */                              \
   X(rms_norm, void, (float *y, const float *x, const float *w, size_t n, float eps))                                           \
-  /* Rotates the halves of each head: (a, b) = (x[i], x[i + d/2]) -> (a c - b s, b c + a s); cos_sin holds [d/2] cosines, then \
-     [d/2] sines. x: [heads, d], contiguous. Su et al. 2021, in the layout of transformers ("rotate half"). */                 \
-  X(rope, void, (float *x, const float *cos_sin, size_t heads, size_t d))                                                      \
+  /* y[i] = w[i] (x[i] - mean(x)) / sqrt(var(x) + eps) + b[i]; y may be x, b may be NULL. Ba et al. 2016. */                   \
+  X(layer_norm, void, (float *y, const float *x, const float *w, const float *b, size_t n, float eps))                         \
+  /* Rotates the halves of the first d of each head's `stride` numbers: (a, b) = (x[i], x[i + d/2]) -> (a c - b s, b c + a s); \
+     cos_sin holds [d/2] cosines, then [d/2] sines. Su et al. 2021, in the layout of transformers ("rotate half"). */          \
+  X(rope, void, (float *x, const float *cos_sin, size_t heads, size_t stride, size_t d))                                       \
   /* y[i] = silu(gate[i]) up[i]; y may be gate. Shazeer 2020. */                                                               \
   X(swiglu, void, (float *y, const float *gate, const float *up, size_t n))                                                    \
+  /* y[i] = gelu(gate[i]) up[i] with gelu(x) = x / (1 + e^(-2 u)), u = sqrt(2/pi) (x + 0.044715 x^3): the tanh approximation   \
+     of Hendrycks & Gimpel 2016. y may be gate. */                                                                             \
+  X(geglu, void, (float *y, const float *gate, const float *up, size_t n))                                                     \
+  /* y[i] = gelu(x[i]), likewise; y may be x. */                                                                               \
+  X(gelu, void, (float *y, const float *x, size_t n))                                                                          \
+  /* y[i] = cap tanh(y[i] / cap). Gemma 2. */                                                                                  \
+  X(softcap, void, (float *y, float cap, size_t n))                                                                            \
   /* y[i] += x[i] */                                                                                                           \
   X(add, void, (float *y, const float *x, size_t n))                                                                           \
   /* y[i] *= s */                                                                                                              \

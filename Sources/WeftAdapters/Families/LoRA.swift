@@ -6,15 +6,21 @@ internal import WeftTensors
 /// LoRA (https://arxiv.org/abs/2106.09685): y = W x + scale * B (A x), with scale = alpha / rank, or alpha / sqrt(rank) for
 /// rank-stabilised LoRA (https://arxiv.org/abs/2312.03732).
 ///
-/// Tensors per adapted module: `lora_A.weight` [rank, in] and `lora_B.weight` [out, rank].
+/// Tensors per adapted module: `lora_A.weight` [rank, in] and `lora_B.weight` [out, rank]. On a fused module (`qkv_proj`) the
+/// rows of B are divided as the module's own rows are, and every part has the same A.
 enum LoRA {
   static func resolve(_ folder: inout AdapterFolder, base: BaseShape) throws(AdapterError) -> DeltaSet {
     let options = try LoRAOptions(folder.config)
     let factors = try factorNames(in: folder, base: base)
     var operators: [WeightSite: DeltaOperator] = [:]
     // What the config does not target stays in the folder, and the reader refuses it.
-    for (site, names) in factors.sorted(by: { $0.key < $1.key }) where try options.target.contains(site) {
-      operators[site] = try delta(site, names, options, &folder, base)
+    for (module, names) in factors where try options.target.contains(module) {
+      for (site, delta) in try deltas(module, names, options, &folder, base) {
+        guard operators.updateValue(delta, forKey: site) == nil else {
+          throw .duplicateTensor(
+            location: folder.tensorsLocation, tensor: names[.b] ?? module.path, other: "another tensor for \(site)")
+        }
+      }
     }
     try requireTargets(options.target, operators, location: folder.tensorsLocation, base: base)
     return DeltaSet(operators)
@@ -32,55 +38,77 @@ enum LoRA {
     }
   }
 
-  /// The tensor names of every module in the file, each for a weight that the base has.
+  /// The tensor names of every module in the file, each for a module that the base has, in the order of their paths.
   private static func factorNames(
     in folder: AdapterFolder, base: BaseShape
-  ) throws(AdapterError) -> [WeightSite: [Factor: String]] {
-    var factors: [WeightSite: [Factor: String]] = [:]
+  ) throws(AdapterError) -> [(module: BaseModule, names: [Factor: String])] {
+    var factors: [BaseModule: [Factor: String]] = [:]
     let location = folder.tensorsLocation
     for name in folder.tensorNames {
-      guard let (site, parameter) = WeightSite.split(tensorName: name),
-        let factor = Factor.allCases.first(where: { $0.parameters.contains(parameter) })
-      else {
-        throw .unknownTensor(
-          location: location, tensor: name,
-          expected: "lora_A.weight or lora_B.weight of a linear map in a Llama's layers, or of lm_head")
-      }
-      guard base.shape(of: site) != nil else {
-        if case .outputHead = site { throw .noOutputHead(location: location, tensor: name) }
+      guard let (path, factor) = split(name) else { throw unknown(name, base, location) }
+      guard let module = base.module(at: path) else {
+        if path == "lm_head" { throw .noOutputHead(location: location, tensor: name) }
+        guard base.isBeyondLayers(path) else { throw unknown(name, base, location) }
         throw .layerOutOfRange(location: location, tensor: name, layerCount: base.layerCount)
       }
-      if let other = factors[site, default: [:]].updateValue(name, forKey: factor) {
+      if let other = factors[module, default: [:]].updateValue(name, forKey: factor) {
         throw .duplicateTensor(location: location, tensor: other, other: name)
       }
     }
-    return factors
+    return factors.sorted { $0.key.path < $1.key.path }.map { (module: $0.key, names: $0.value) }
+  }
+
+  /// The path of the module and the factor that a tensor name speaks of: `base_model.model.`, the path, the parameter. Files
+  /// of other tools leave out the beginning.
+  private static func split(_ name: String) -> (path: String, factor: Factor)? {
+    for factor in Factor.allCases {
+      for parameter in factor.parameters where name.hasSuffix("." + parameter) {
+        let path = name.dropLast(parameter.count + 1)
+        return (String(path.hasPrefix("base_model.model.") ? path.dropFirst("base_model.model.".count) : path), factor)
+      }
+    }
+    return nil
+  }
+
+  private static func unknown(_ name: String, _ base: BaseShape, _ location: String) -> AdapterError {
+    let example = base.modules.first?.path ?? "a linear module"
+    return .unknownTensor(
+      location: location, tensor: name,
+      expected: "lora_A.weight or lora_B.weight of a linear module of this base, such as \(example)")
   }
 
   /// Checks both shapes against config and base before a byte of the tensors is copied.
-  private static func delta(
-    _ site: WeightSite, _ names: [Factor: String], _ options: LoRAOptions, _ folder: inout AdapterFolder, _ base: BaseShape
-  ) throws(AdapterError) -> DeltaOperator {
+  private static func deltas(
+    _ module: BaseModule, _ names: [Factor: String], _ options: LoRAOptions, _ folder: inout AdapterFolder, _ base: BaseShape
+  ) throws(AdapterError) -> [(WeightSite, DeltaOperator)] {
     let location = folder.tensorsLocation
-    guard let shape = base.shape(of: site) else { preconditionFailure("sites were checked when names were") }
+    let sizes = module.sites.compactMap { base.shape(of: $0) }
+    let (rows, columns) = (sizes.reduce(0) { $0 + $1.out }, sizes[0].in)
     guard let a = names[.a], let b = names[.b] else {
       throw .missingTensor(location: location, tensor: partner(of: names))
     }
-    let rank = try options.rank(of: site)
+    let rank = try options.rank(of: module)
     let (shapeA, shapeB) = (folder.shape(of: a), folder.shape(of: b))
-    guard shapeA.count == 2, shapeA[1] == shape.in else {
-      throw .wrongShape(location: location, tensor: a, expected: [rank, shape.in], found: shapeA)
+    guard shapeA.count == 2, shapeA[1] == columns else {
+      throw .wrongShape(location: location, tensor: a, expected: [rank, columns], found: shapeA)
     }
     guard shapeA[0] == rank else { throw .wrongRank(location: location, tensor: a, expected: rank, found: shapeA[0]) }
-    guard shapeB.count == 2, shapeB[0] == shape.out else {
-      throw .wrongShape(location: location, tensor: b, expected: [shape.out, rank], found: shapeB)
+    guard shapeB.count == 2, shapeB[0] == rows else {
+      throw .wrongShape(location: location, tensor: b, expected: [rows, rank], found: shapeB)
     }
     guard shapeB[1] == rank else { throw .wrongRank(location: location, tensor: b, expected: rank, found: shapeB[1]) }
-    let scale = try options.scale(of: site, rank: rank)
+    let scale = try options.scale(of: module, rank: rank)
     let (tensorA, tensorB) = (try folder.take(a), try folder.take(b))
-    do throws(DeltaError) {
-      return .lowRank(try LowRank(a: tensorA, b: tensorB, scale: scale))
-    } catch { throw .delta(location: location, site: site, error) }
+    var deltas: [(WeightSite, DeltaOperator)] = []
+    var row = 0
+    for (site, size) in zip(module.sites, sizes) {
+      do throws(DeltaError) {
+        let part = tensorB.slice(rows: row..<row + size.out)
+        deltas.append((site, .lowRank(try LowRank(a: tensorA, b: part, scale: scale))))
+      } catch { throw .delta(location: location, site: site, error) }
+      row += size.out
+    }
+    return deltas
   }
 
   /// The name that is missing beside the one factor that is there, in the same spelling.
@@ -100,11 +128,9 @@ enum LoRA {
     _ target: TargetModules, _ operators: [WeightSite: DeltaOperator], location: String, base: BaseShape
   ) throws(AdapterError) {
     guard target.isStated else { return }
-    let layers = (0..<base.layerCount).flatMap { layer in Projection.allCases.map { WeightSite.layer(layer, $0) } }
-    for site in layers + (base.hasOutputHead ? [.outputHead] : []) where operators[site] == nil {
-      guard try !target.contains(site) else {
-        throw .missingTensor(location: location, tensor: "base_model.model.\(site.modulePath).lora_A.weight")
-      }
+    for module in base.modules where module.isPublished {
+      guard try target.contains(module), module.sites.contains(where: { operators[$0] == nil }) else { continue }
+      throw .missingTensor(location: location, tensor: "base_model.model.\(module.path).lora_A.weight")
     }
   }
 }

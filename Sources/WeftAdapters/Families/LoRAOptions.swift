@@ -19,12 +19,13 @@ struct LoRAOptions {
     "target_modules": .read, "exclude_modules": .read, "layers_to_transform": .read, "layers_pattern": .read,
     "bias": .read, "init_lora_weights": .read,
 
-    "auto_mapping": .inert, "revision": .inert, "task_type": .inert, "inference_mode": .inert, "lora_dropout": .inert,
+    "fan_in_fan_out": .inert, "auto_mapping": .inert, "revision": .inert, "task_type": .inert, "inference_mode": .inert, "lora_dropout": .inert,
     "megatron_core": .inert, "qalora_group_size": .inert, "runtime_config": .inert,
-    // These only say how an initialisation works; `init_lora_weights` says whether it was used.
+    // `fan_in_fan_out` says how the base stores its weight, which the base knows.
+    // The others only say how an initialisation works; `init_lora_weights` says whether it was used.
     "eva_config": .inert, "corda_config": .inert, "loftq_config": .inert, "lora_ga_config": .inert,
 
-    "use_dora": .off, "lora_bias": .off, "fan_in_fan_out": .off, "modules_to_save": .off, "trainable_token_indices": .off,
+    "use_dora": .off, "lora_bias": .off, "modules_to_save": .off, "trainable_token_indices": .off,
     "target_parameters": .off, "layer_replication": .off, "alora_invocation_tokens": .off, "use_qalora": .off,
     "use_bdlora": .off, "kasa_config": .off, "arrow_config": .off, "velora_config": .off, "monteclora_config": .off,
     "megatron_config": .off, "ensure_weight_tying": .off,
@@ -55,15 +56,15 @@ struct LoRAOptions {
   }
 
   /// The rank that the config gives to a module.
-  func rank(of site: WeightSite) throws(AdapterError) -> Int {
-    for entry in rankPatterns where try entry.pattern.matches(site.modulePath) { return entry.rank }
+  func rank(of module: BaseModule) throws(AdapterError) -> Int {
+    for entry in rankPatterns where try entry.pattern.matches(module.path) { return entry.rank }
     return rank
   }
 
   /// alpha / rank, or alpha / sqrt(rank) with `use_rslora`.
-  func scale(of site: WeightSite, rank: Int) throws(AdapterError) -> Float {
+  func scale(of module: BaseModule, rank: Int) throws(AdapterError) -> Float {
     var alpha = alpha
-    for entry in alphaPatterns where try entry.pattern.matches(site.modulePath) {
+    for entry in alphaPatterns where try entry.pattern.matches(module.path) {
       alpha = entry.alpha
       break
     }

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import WeftDeltas
+
+extension ModelConfig {
+  /// The linear maps of a layer that read the same activations: q, k, v; gate, up; or one alone. Their A factors are one
+  /// matrix, computed once. A group's index in this list is its place in `ResidentAdapter.groupTable`; the head comes last.
+  var inputGroups: [[WeightSite]] {
+    layers.indices.flatMap { inputGroups(layer: $0) } + [[.outputHead]]
+  }
+
+  /// The groups of one layer: attention, output; router, and the experts in order; feed-forward, down.
+  func inputGroups(layer: Int) -> [[WeightSite]] {
+    func sites(_ projections: Projection...) -> [WeightSite] { projections.map { .layer(layer, $0) } }
+    var groups = [sites(.query, .key, .value), sites(.output)]
+    guard layers[layer].isSparse, let experts else {
+      return groups + [isGated ? sites(.gate, .up) : sites(.up), sites(.down)]
+    }
+    groups.append(experts.sharedIntermediateSize > 0 ? sites(.router, .sharedExpertGate) : sites(.router))
+    for expert in 0..<experts.count {
+      groups.append([.expert(layer, expert, .gate), .expert(layer, expert, .up)])
+      groups.append([.expert(layer, expert, .down)])
+    }
+    if experts.sharedIntermediateSize > 0 { groups += [sites(.sharedGate, .sharedUp), sites(.sharedDown)] }
+    return groups
+  }
+
+  /// The size of every linear map in the layers.
+  var linearSizes: [WeightSite: BaseShape.Size] {
+    var sizes: [WeightSite: BaseShape.Size] = [:]
+    for (index, layer) in layers.enumerated() {
+      let (query, keyValue) = (layer.headCount * headDimension, layer.keyValueHeadCount * headDimension)
+      for site in inputGroups(layer: index).joined() {
+        sizes[site] =
+          switch site {
+          case .layer(_, .query): (query, hiddenSize)
+          case .layer(_, .key), .layer(_, .value): (keyValue, hiddenSize)
+          case .layer(_, .output): (hiddenSize, query)
+          case .layer(_, .gate), .layer(_, .up), .layer(_, .sharedGate), .layer(_, .sharedUp):
+            (layer.intermediateSize, hiddenSize)
+          case .layer(_, .down), .layer(_, .sharedDown): (hiddenSize, layer.intermediateSize)
+          case .layer(_, .router): (experts?.count ?? 0, hiddenSize)
+          case .layer(_, .sharedExpertGate): (1, hiddenSize)
+          case .expert(_, _, .down): (hiddenSize, experts?.intermediateSize ?? 0)
+          case .expert: (experts?.intermediateSize ?? 0, hiddenSize)
+          case .outputHead: (vocabularySize, hiddenSize)
+          }
+      }
+    }
+    return sizes
+  }
+
+  /// What a delta may attach to, with the modules as `names` calls them.
+  func shape(hasOutputHead: Bool, names: TensorNames) -> BaseShape {
+    var sizes = linearSizes
+    var modules: [BaseModule] = []
+    for layer in layers.indices {
+      var published: Set<WeightSite> = []
+      for linear in names.linears {
+        for expert in linear.experts == .each ? 0..<(experts?.count ?? 0) : 0..<1 {
+          let sites: [WeightSite] = linear.projections.map {
+            linear.experts == .none ? .layer(layer, $0) : .expert(layer, expert, $0)
+          }
+          guard linear.experts != .stacked, sites.allSatisfy({ sizes[$0] != nil }) else { continue }
+          modules.append(
+            BaseModule(
+              path: names.layer(layer, linear.name.replacing("*", with: "\(expert)")), sites: sites,
+              isPublished: published.isDisjoint(with: sites)))
+          published.formUnion(sites)
+        }
+      }
+    }
+    if hasOutputHead {
+      sizes[.outputHead] = (vocabularySize, hiddenSize)
+      modules.append(BaseModule(path: names.outputHead, sites: [.outputHead]))
+    }
+    return BaseShape(layerCount: layerCount, sizes: sizes, modules: modules, root: names.root)
+  }
+}

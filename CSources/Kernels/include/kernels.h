@@ -41,12 +41,14 @@ typedef struct weft_attention_task {
   size_t rows;                 // query rows
   size_t group;                // query heads that share this key-value head
   size_t head_dim;
-  size_t first_position;       // row t sees the keys of positions 0 ... first_position + t
+  size_t first_position;       // row t stands at position p = first_position + t and sees keys of positions up to p,
+  size_t window;               // from max(0, p - window + 1) on; 0 = from the first
   const int32_t *block_table;  // block of tokens [16 i, 16 i + 16) is number block_table[i]
   const void *keys;            // block b: keys + b * block_stride bytes, laid out [head_dim][16 tokens]
   const void *values;          // block b: values + b * block_stride bytes, laid out [16 tokens][head_dim rounded up to 16]
   size_t block_stride;         // bytes
   float scale;                 // multiplies the scores; 1 / sqrt(head_dim) in Llama
+  float softcap;               // then a score s becomes softcap * tanh(s / softcap) (Gemma 2); 0 = it stays
 } weft_attention_task;
 
 #define KERNELS(X)                                                                                                             \
@@ -79,7 +81,8 @@ typedef struct weft_attention_task {
   /* One token's key and value of one head into slot `slot` of a KV block (layout above). head_dim floats each. */             \
   X(kv_store_f32, void, (void *keys, void *values, const float *k, const float *v, size_t head_dim, size_t slot))              \
   X(kv_store_f16, void, (void *keys, void *values, const float *k, const float *v, size_t head_dim, size_t slot))              \
-  /* out = softmax(scale q K^T) V with a running softmax over chunks of 64 keys (Milakov & Gimelshein 2018), causal. */        \
+  /* out = softmax(softcap(scale q K^T)) V with a running softmax over chunks of 64 keys (Milakov & Gimelshein 2018), causal   \
+     and within the window. Blocks that no row sees are not read. */                                                           \
   X(attention_f32, void, (const weft_attention_task *task))                                                                    \
   X(attention_f16, void, (const weft_attention_task *task))
 

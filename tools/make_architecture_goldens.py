@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Make the tiny models of all architectures and their expected numbers under Tests/Goldens/architectures.
+
+    python tools/make_architecture_goldens.py [NAME ...]    all models, or those whose names begin so
+
+Models are random (tools/architectures/models.py), written by transformers' save_pretrained and by the gguf package with the
+conventions of llama.cpp's converter. Expected logits are transformers' own, read from that folder, with every float32 step of
+its source evaluated in float64. Every GGUF file is run by llama.cpp (matrices in F32) and compared.
+"""
+
+import argparse
+import json
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "architectures"))
+import reference  # noqa: E402
+from gguf_file import GGUFFile  # noqa: E402
+from llama_check import llama_cpp_logits  # noqa: E402
+from models import MODELS, TOKEN_COUNT  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent / "Tests" / "Goldens" / "architectures"
+
+
+def write_folder(model, folder):
+    """config.json and model.safetensors, BF16, as transformers writes them."""
+    config = transformers.AutoConfig.for_model(model.kind, **model.config)
+    made = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    reference.random_weights(made, model.seed, 0 if model.kind.startswith("gemma") else 1)
+    made.tie_weights()
+    made.save_pretrained(folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    fields = json.loads((folder / "config.json").read_text())
+    if model.published:
+        fields = published(fields)
+    (folder / "config.json").write_text(json.dumps(fields, indent=1, sort_keys=True) + "\n")
+
+
+def published(fields):
+    """config.json as it was written before transformers 5."""
+    rope = fields.pop("rope_parameters")
+    fields["rope_theta"] = rope.pop("rope_theta")
+    fields["rope_scaling"] = rope if rope["rope_type"] != "default" else None
+    fields["torch_dtype"] = fields.pop("dtype")
+    fields.pop("layer_types", None)
+    return fields
+
+
+def save_expected(path, tensors):
+    """Floats rounded once, to F32; integers as I64."""
+    rounded = {key: (value if value.dtype == torch.int64 else value.float()).contiguous() for key, value in tensors.items()}
+    save_file(rounded, path)
+
+
+def without_window(folder, temporary):
+    """A copy of a folder whose configuration has no sliding window."""
+    shutil.copytree(folder, temporary)
+    fields = json.loads((temporary / "config.json").read_text())
+    fields.update(sliding_window=None, use_sliding_window=False)
+    fields.pop("layer_types", None)
+    (temporary / "config.json").write_text(json.dumps(fields))
+    return temporary
+
+
+def make_model(model, root):
+    """One folder; returns its row of the README."""
+    folder = root / model.name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    write_folder(model, folder)
+    config = transformers.AutoConfig.from_pretrained(folder)
+    tokens = reference.tokens_of(model.seed, TOKEN_COUNT, config.vocab_size)
+    expected, error = reference.expectation(folder, model.kind, tokens)
+    row = {"name": model.name, "features": model.features, "f32": error, "llama": None}
+    with tempfile.TemporaryDirectory() as temporary:
+        temporary = pathlib.Path(temporary)
+        logits = expected["logits"]
+        if model.gguf == "full":
+            full, _ = reference.expectation(without_window(folder, temporary / "full"), model.kind, tokens)
+            logits = expected["logits_full"] = full["logits"]
+            assert reference.relative_error(logits, expected["logits"]) > 0.1
+        if model.gguf in ("same", "full"):
+            weights = {key: value.float() for key, value in load_file(folder / "model.safetensors").items()}
+            file = GGUFFile(model, config, weights)
+            file.write(folder / "model.gguf", "F16")
+            file.write(temporary / "check.gguf", "F32", model.check)
+            row["llama"] = reference.relative_error(llama_cpp_logits(temporary / "check.gguf", tokens), logits)
+    save_expected(folder / "logits.safetensors", expected)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    print(
+        f"{model.name}: deviation {logits.std():.2f}, least margin {expected['margins'].min():.3f}, f32 {error:.1e}, "
+        f"llama.cpp {row['llama']}, {size} bytes"
+    )
+    return row
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    for model in MODELS:
+        if not arguments.names or model.name.startswith(tuple(arguments.names)):
+            make_model(model, ROOT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The model of a Hugging Face folder as GGUF, with the metadata and the tensors that llama.cpp reads."""
 
-import json
 import math
 import re
 
 import gguf
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 # By model_type: general.architecture, and whether llama.cpp rotates neighbours (rows of q and k are then stored in that order).
 ARCHITECTURES = {
@@ -37,6 +35,24 @@ def interleaved(weight, heads):
     return weight.reshape(heads, 2, rows // heads // 2, -1).swapaxes(1, 2).reshape(weight.shape)
 
 
+def with_stacked_experts(weights):
+    """`weights` with the matrices of experts, one per expert, stacked into [experts, out, in] under the name without the number."""
+    stacks = {}
+    for key, value in weights.items():
+        match = re.fullmatch(r"(.*\.)(?:mlp|block_sparse_moe)\.experts\.(\d+)\.(w[123]|\w+_proj)\.weight", key)
+        if match:
+            # The names under which the gguf package knows the stacks of Mixtral and of Qwen.
+            layer = match[1] if match[3].endswith("_proj") else match[1].removeprefix("model.")
+            place = "mlp" if match[3].endswith("_proj") else "feed_forward"
+            stacks.setdefault(f"{layer}{place}.experts.{match[3]}.weight", {})[int(match[2])] = value
+        else:
+            stacks[key] = value
+    return {
+        key: torch.stack([value[i] for i in range(len(value))]) if isinstance(value, dict) else value
+        for key, value in stacks.items()
+    }
+
+
 class GGUFFile:
     """Writes one file. `config` is transformers' configuration, `weights` the tensors by their names on disk, F32."""
 
@@ -45,6 +61,8 @@ class GGUFFile:
         self.name, self.interleaves = ARCHITECTURES[model.kind]
         architecture = next(key for key, value in gguf.MODEL_ARCH_NAMES.items() if value == self.name)
         self.names = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
+        # What is special in the metadata of an architecture.
+        self.add_special = getattr(self, f"add_{model.kind}", lambda: None)
 
     def write(self, path, storage, overrides=None):
         """Matrices as `storage`; vectors, routers and positions F32. `overrides` replaces metadata."""
@@ -74,31 +92,38 @@ class GGUFFile:
         writer.add_file_type(gguf.LlamaFileType["ALL_F32" if self.storage.name == "F32" else f"MOSTLY_{self.storage.name}"])
         writer.add_vocab_size(config.vocab_size)
         writer.add_block_count(config.num_hidden_layers)
+        if self.model.kind in ("gpt2", "openelm"):
+            self.add_special()
+        else:
+            self.add_common()
+            self.add_special()
+        writer.add_tokenizer_model("none")
+        for key, value in self.overrides.items():
+            writer.kv_data[0][key].value = value
+
+    def add_common(self):
+        """What the models with the names of Llama's configuration share."""
+        config, writer = self.config, self.writer
         writer.add_context_length(config.max_position_embeddings)
         writer.add_embedding_length(config.hidden_size)
         writer.add_feed_forward_length(config.intermediate_size)
         writer.add_head_count(config.num_attention_heads)
         writer.add_head_count_kv(config.num_key_value_heads)
         writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-        self.add_head_dimension()
-        self.add_rope(config.rope_parameters)
-        writer.add_tokenizer_model("none")
-        for key, value in self.overrides.items():
-            writer.kv_data[0][key].value = value
+        if self.model.config.get("head_dim"):
+            writer.add_key_length(config.head_dim)
+            writer.add_value_length(config.head_dim)
+        # Converters of Gemma 1 and 2 say nothing of rotary positions.
+        if self.model.kind not in ("gemma", "gemma2"):
+            self.add_rope(config.rope_parameters.get("full_attention", config.rope_parameters))
 
     def head_dimension(self):
         return getattr(self.config, "head_dim", None) or self.config.hidden_size // self.config.num_attention_heads
 
-    def add_head_dimension(self):
-        dimension = self.head_dimension()
-        self.writer.add_rope_dimension_count(dimension)
-        if "head_dim" in self.model.config:
-            self.writer.add_key_length(dimension)
-            self.writer.add_value_length(dimension)
-
     def add_rope(self, rope):
         writer = self.writer
         writer.add_rope_freq_base(rope["rope_theta"])
+        writer.add_rope_dimension_count(int(self.head_dimension() * rope.get("partial_rotary_factor", 1)))
         if rope["rope_type"] == "linear":
             writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
             writer.add_rope_scaling_factor(rope["factor"])
@@ -107,20 +132,73 @@ class GGUFFile:
             writer.add_rope_scaling_factor(rope["factor"])
             writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
 
+    def add_mixtral(self):
+        self.writer.add_expert_count(self.config.num_local_experts)
+        self.writer.add_expert_used_count(self.config.num_experts_per_tok)
+
+    def add_qwen2_moe(self):
+        self.add_qwen3_moe()
+        self.writer.add_expert_shared_feed_forward_length(self.config.shared_expert_intermediate_size)
+
+    def add_qwen3_moe(self):
+        self.writer.add_expert_count(self.config.num_experts)
+        self.writer.add_expert_used_count(self.config.num_experts_per_tok)
+        self.writer.add_expert_feed_forward_length(self.config.moe_intermediate_size)
+
+    def add_gemma2(self):
+        self.writer.add_attn_logit_softcapping(self.config.attn_logit_softcapping)
+        self.writer.add_final_logit_softcapping(self.config.final_logit_softcapping)
+        self.writer.add_sliding_window(self.config.sliding_window)
+
+    def add_gemma3_text(self):
+        self.writer.add_sliding_window(self.config.sliding_window)
+
+    def add_phi3(self):
+        config, rope = self.config, self.config.rope_parameters
+        original = config.original_max_position_embeddings
+        self.writer.add_rope_scaling_orig_ctx_len(original)
+        # Zero says that there is none.
+        self.writer.add_sliding_window(config.sliding_window or 0)
+        if "long_factor" in rope:
+            ratio = config.max_position_embeddings / original
+            self.writer.add_rope_scaling_attn_factors(math.sqrt(1 + math.log(ratio) / math.log(original)))
+
+    def add_granite(self):
+        self.writer.add_attention_scale(self.config.attention_multiplier)
+        self.writer.add_embedding_scale(self.config.embedding_multiplier)
+        self.writer.add_residual_scale(self.config.residual_multiplier)
+        self.writer.add_logit_scale(self.config.logits_scaling)
+
+    def add_gpt2(self):
+        config, writer = self.config, self.writer
+        writer.add_context_length(config.n_positions)
+        writer.add_embedding_length(config.n_embd)
+        writer.add_feed_forward_length(config.n_inner or 4 * config.n_embd)
+        writer.add_head_count(config.n_head)
+        writer.add_layer_norm_eps(config.layer_norm_epsilon)
+
     # Tensors
 
     def tensors(self):
         """(GGUF name, array) of all tensors."""
-        if self.config.rope_parameters["rope_type"] == "llama3":
+        rope = getattr(self.config, "rope_parameters", None) or {}
+        if rope.get("rope_type") == "llama3":
             yield "rope_freqs.weight", self.llama3_factors()
-        for key, value in self.weights.items():
-            yield from self.converted(key, value.numpy())
+        if rope.get("rope_type") == "longrope":
+            yield "rope_factors_long.weight", np.array(rope["long_factor"], dtype=np.float32)
+            yield "rope_factors_short.weight", np.array(rope["short_factor"], dtype=np.float32)
+        for key, value in with_stacked_experts(self.weights).items():
+            yield self.gguf_name(key), self.converted(key, value.numpy())
 
     def converted(self, key, value):
         if self.interleaves and (match := re.search(r"\.([qk])_proj\.", key)):
             config = self.config
             value = interleaved(value, config.num_attention_heads if match[1] == "q" else config.num_key_value_heads)
-        yield self.gguf_name(key), value
+        if self.model.kind.startswith("gemma") and key.endswith("norm.weight"):
+            value = value + 1
+        if self.model.kind == "gpt2" and re.search(r"\.c_(attn|proj|fc)\.weight", key):
+            value = value.T
+        return value
 
     def gguf_name(self, key):
         name = self.names.get_name(key, try_suffixes=(".weight", ".bias"))

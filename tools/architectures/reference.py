@@ -33,8 +33,7 @@ class NoFloat32(TorchDispatchMode):
 @contextlib.contextmanager
 def float64_source(model_type):
     """Within this block what transformers' source of `model_type` does in float32 is done in float64."""
-    prefix = f"transformers.models.{model_type}."
-    transformers.AutoConfig.for_model(model_type)
+    prefix = f"transformers.models.{model_type.removesuffix('_text')}."
     names = [name for name in sys.modules if name.startswith(prefix)]
     modules = [sys.modules[name] for name in [*names, "transformers.modeling_rope_utils"]]
     modules = [module for module in modules if getattr(module, "torch", None) is torch]

@@ -389,8 +389,8 @@ MODELS = [
         "olmo2-mha",
         "olmo2",
         202,
-        "as olmo2-gqa with as many KV heads as heads, tied",
-        small(num_key_value_heads=4, tie_word_embeddings=True, rope_parameters=rope()),
+        "as olmo2-gqa with as many KV heads as heads, of head_dim 16, three layers",
+        small(num_attention_heads=2, num_hidden_layers=3, intermediate_size=20, rope_parameters=rope()),
     ),
     Model(
         "granite-tied",

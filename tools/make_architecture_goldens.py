@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make the tiny models of all architectures and their expected numbers under Tests/Goldens/architectures.
 
-    python tools/make_architecture_goldens.py [NAME ...]    all models, or those whose names begin so
+    python tools/make_architecture_goldens.py               all models, and README.md
+    python tools/make_architecture_goldens.py NAME ...      those whose names begin so
 
 Models are random (tools/architectures/models.py), written by transformers' save_pretrained and by the gguf package with the
 conventions of llama.cpp's converter. Expected logits are transformers' own, read from that folder, with every float32 step of
@@ -10,6 +11,7 @@ its source evaluated in float64. Every GGUF file is run by llama.cpp (matrices i
 """
 
 import argparse
+import importlib.metadata
 import json
 import pathlib
 import shutil
@@ -21,12 +23,15 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "architectures"))
+import openelm  # noqa: E402, F401 (registers itself with transformers)
 import reference  # noqa: E402
 from gguf_file import GGUFFile  # noqa: E402
-from llama_check import llama_cpp_logits  # noqa: E402
+from llama_check import llama_cpp_logits, with_table_gelu  # noqa: E402
 from models import MODELS, TOKEN_COUNT  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent / "Tests" / "Goldens" / "architectures"
+# Of llama.cpp's logits, whose arithmetic is float32.
+LLAMA_CPP_BOUND = 1e-4
 
 
 def write_folder(model, folder):
@@ -61,6 +66,8 @@ def published(fields):
         rope.pop("original_max_position_embeddings", None)
         fields["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
         rope["type"] = rope.pop("rope_type")
+    if fields["model_type"] == "qwen3_moe":
+        fields["num_experts"] = fields.pop("num_local_experts")
     if fields["model_type"] == "gemma":
         fields["hidden_act"] = "gelu"
     if fields["model_type"] == "gemma2":
@@ -110,14 +117,49 @@ def make_model(model, root):
             file = GGUFFile(model, config, weights)
             file.write(folder / "model.gguf", "F16")
             file.write(temporary / "check.gguf", "F32", model.check)
-            row["llama"] = reference.relative_error(llama_cpp_logits(temporary / "check.gguf", tokens), logits)
+            found = llama_cpp_logits(temporary / "check.gguf", tokens)
+            row["llama"] = reference.relative_error(found, logits)
+            if same := with_table_gelu(reference.load(folder, torch.float32)):
+                row["table"] = reference.relative_error(found, reference.logits_of(same, tokens))
+            assert row.get("table", row["llama"]) < LLAMA_CPP_BOUND, row
+        else:
+            row["no_gguf"] = model.gguf
     save_expected(folder / "logits.safetensors", expected)
-    size = sum(file.stat().st_size for file in folder.iterdir())
-    print(
-        f"{model.name}: deviation {logits.std():.2f}, least margin {expected['margins'].min():.3f}, f32 {error:.1e}, "
-        f"llama.cpp {row['llama']}, {size} bytes"
-    )
+    row["bytes"] = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    print({key: value for key, value in row.items() if key != "features"}, f"least margin {expected['margins'].min():.3f}")
     return row
+
+
+README = """# Golden models of all architectures
+
+Made by `python tools/make_architecture_goldens.py` with {versions}.
+
+A folder holds one random model: `config.json` and `model.safetensors` (BF16) as transformers writes them, and most also
+`model.gguf` with the same weights (matrices F16, the rest F32). `logits.safetensors`: `tokens` [T], `logits` [T, V], `hidden`
+[T, hidden_size] (the residual stream after the first layer), `argmax` [T], and the eight ids `greedy` that follow with the
+`margins` by which each was chosen, each from a whole new pass. All is computed by transformers in float64 from the stored
+weights (OpenELM: by tools/architectures/openelm.py) and rounded to F32. `logits_full`: the same without the sliding window.
+
+Errors are the largest difference over the largest magnitude. f32: transformers in float32. llama.cpp: from the GGUF with all
+matrices in F32; in brackets against transformers whose GELU is, as ggml's, a table of F16. "full": the GGUF does not tell of the
+window and llama.cpp has `logits_full`. "window passed over": the GGUF tells of it, llama.cpp computes `logits_full` all the same.
+
+| folder | seed | features | f32 | llama.cpp | bytes |
+|---|---|---|---|---|---|
+"""
+
+
+def readme_row(model, row):
+    llama = f"no GGUF: {row['no_gguf']}" if "no_gguf" in row else f"{row['llama']:.1e}"
+    llama += f" ({row['table']:.1e})" if "table" in row else ""
+    llama += {"full": ", full", "ignored": ", window passed over"}.get(model.gguf, "")
+    return f"| {model.name} | {model.seed} | {model.features} | {row['f32']:.1e} | {llama} | {row['bytes']} |\n"
+
+
+def write_readme(rows):
+    packages = ["torch", "transformers", "peft", "safetensors", "gguf", "numpy", "llama_cpp_python"]
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    (ROOT / "README.md").write_text(README.format(versions=versions) + "".join(rows))
 
 
 def main():
@@ -127,9 +169,10 @@ def main():
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    for model in MODELS:
-        if not arguments.names or model.name.startswith(tuple(arguments.names)):
-            make_model(model, ROOT)
+    chosen = [model for model in MODELS if not arguments.names or model.name.startswith(tuple(arguments.names))]
+    rows = [readme_row(model, make_model(model, ROOT)) for model in chosen]
+    if len(chosen) == len(MODELS):
+        write_readme(rows)
 
 
 if __name__ == "__main__":

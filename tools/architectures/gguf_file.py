@@ -177,6 +177,19 @@ class GGUFFile:
         writer.add_head_count(config.n_head)
         writer.add_layer_norm_eps(config.layer_norm_epsilon)
 
+    def add_openelm(self):
+        config, writer = self.config, self.writer
+        writer.add_context_length(config.max_context_length)
+        writer.add_embedding_length(config.model_dim)
+        writer.add_feed_forward_length(config.feed_forward_widths())
+        writer.add_head_count(config.num_query_heads)
+        writer.add_head_count_kv(config.num_kv_heads)
+        writer.add_rope_freq_base(config.rope_freq_constant)
+        writer.add_layer_norm_rms_eps(1e-6)
+        writer.add_rope_dimension_count(config.head_dim)
+        writer.add_key_length(config.head_dim)
+        writer.add_value_length(config.head_dim)
+
     # Tensors
 
     def tensors(self):
@@ -188,7 +201,12 @@ class GGUFFile:
             yield "rope_factors_long.weight", np.array(rope["long_factor"], dtype=np.float32)
             yield "rope_factors_short.weight", np.array(rope["short_factor"], dtype=np.float32)
         for key, value in with_stacked_experts(self.weights).items():
-            yield self.gguf_name(key), self.converted(key, value.numpy())
+            if match := re.fullmatch(r"transformer\.layers\.(\d+)\.ffn\.proj_1\.weight", key):
+                gate, up = value.chunk(2)
+                yield f"blk.{match[1]}.ffn_gate.weight", gate.numpy()
+                yield f"blk.{match[1]}.ffn_up.weight", up.numpy()
+            else:
+                yield self.gguf_name(key), self.converted(key, value.numpy())
 
     def converted(self, key, value):
         if self.interleaves and (match := re.search(r"\.([qk])_proj\.", key)):

@@ -3,6 +3,7 @@
 
 import llama_cpp
 import torch
+import transformers
 
 
 def llama_cpp_logits(path, tokens, context=256):
@@ -25,3 +26,20 @@ def llama_cpp_logits(path, tokens, context=256):
     logits = torch.tensor(model.scores[: len(tokens)])
     model.close()
     return logits
+
+
+class TableGELU(torch.nn.Module):
+    """The tanh approximation of GELU as ggml's CPU code looks it up: arguments and values in F16, between -10 and 10."""
+
+    def forward(self, x):
+        found = torch.nn.functional.gelu(x.half().float(), approximate="tanh").half().float()
+        return torch.where(x <= -10, 0, torch.where(x >= 10, x, found))
+
+
+def with_table_gelu(model):
+    """Replaces the GELUs of a float32 model; None where it has none."""
+    kinds = (transformers.activations.NewGELUActivation, transformers.activations.GELUTanh)
+    places = [(module, key) for module in model.modules() for key, child in module.named_children() if isinstance(child, kinds)]
+    for module, key in places:
+        setattr(module, key, TableGELU())
+    return model if places else None

@@ -117,7 +117,7 @@ MODELS = [
         small(
             num_hidden_layers=3, use_sliding_window=True, sliding_window=6, max_window_layers=1, rope_parameters=rope()
         ),
-        gguf="full",
+        gguf="GGUF cannot say that there is a window (mistral-window has the same)",
     ),
     Model(
         "qwen3-tied",
@@ -180,7 +180,8 @@ MODELS = [
         151,
         "QK-norm, five windowed layers (window 5) to one global of 7, two thetas; config.json as published",
         small(
-            hidden_size=24,
+            hidden_size=20,
+            intermediate_size=24,
             num_attention_heads=2,
             num_key_value_heads=1,
             head_dim=8,
@@ -196,9 +197,10 @@ MODELS = [
         "gemma3-linear",
         "gemma3_text",
         152,
-        "linear rope scaling 8 of the global layers, head_dim 16 with hidden/heads 12, 6 layers",
+        "linear rope scaling 8 of the global layers, head_dim 16 with hidden/heads 10, 6 layers",
         small(
-            hidden_size=24,
+            hidden_size=20,
+            intermediate_size=24,
             num_attention_heads=2,
             num_key_value_heads=1,
             head_dim=16,
@@ -215,7 +217,8 @@ MODELS = [
         153,
         "query_pre_attn_scalar 20 with head_dim 8, sliding_window_pattern 2, local theta 500; config.json as published",
         small(
-            hidden_size=24,
+            hidden_size=20,
+            intermediate_size=24,
             num_attention_heads=2,
             num_key_value_heads=1,
             head_dim=8,
@@ -291,7 +294,7 @@ MODELS = [
         "mixtral",
         171,
         "2 of 4 experts; names as published (block_sparse_moe.experts.N.w1); config.json as published",
-        small(intermediate_size=20, num_local_experts=4, num_experts_per_tok=2, rope_parameters=rope(theta=1e6)),
+        small(intermediate_size=12, num_local_experts=4, num_experts_per_tok=2, rope_parameters=rope(theta=1e6)),
         published=True,
     ),
     Model(
@@ -308,7 +311,7 @@ MODELS = [
             tie_word_embeddings=True,
             rope_parameters=rope(),
         ),
-        gguf="full",
+        gguf="GGUF cannot say that there is a window (mistral-window has the same)",
     ),
     Model(
         "qwen2moe-shared",
@@ -450,7 +453,7 @@ MODELS = [
         "gpt2",
         231,
         "LayerNorm, learned positions, gelu_new, Conv1D layout, tied; names as published (no `transformer.`)",
-        dict(vocab_size=64, n_positions=64, n_embd=32, n_layer=2, n_head=4, n_inner=None, bos_token_id=1, eos_token_id=2),
+        dict(vocab_size=64, n_positions=48, n_embd=24, n_layer=2, n_head=4, n_inner=None, bos_token_id=1, eos_token_id=2),
         drop_prefix="transformer.",
     ),
     Model(
@@ -460,7 +463,7 @@ MODELS = [
         "n_inner 20, untied, layer_norm_epsilon 1e-3, names as transformers writes them",
         dict(
             vocab_size=64,
-            n_positions=64,
+            n_positions=48,
             n_embd=32,
             n_layer=2,
             n_head=2,
@@ -486,6 +489,33 @@ MODELS = [
         "head_dim 12 with hidden/heads 16, as many KV heads as heads, tied",
         small(
             head_dim=12, num_attention_heads=2, num_key_value_heads=2, tie_word_embeddings=True, rope_parameters=rope()
+        ),
+    ),
+    Model(
+        "openelm-widths",
+        "openelm",
+        251,
+        "per-layer heads (2, 4, 6), KV heads (1, 2, 3) and feed-forward widths, fused qkv_proj and proj_1, QK-norm, tied",
+        dict(
+            num_transformer_layers=3,
+            num_query_heads=[2, 4, 6],
+            num_kv_heads=[1, 2, 3],
+            ffn_multipliers=[0.5, 0.75, 1.0],
+            num_gqa_groups=2,
+        ),
+    ),
+    Model(
+        "openelm-wide-heads",
+        "openelm",
+        252,
+        "head_dim 12 that does not divide model_dim 32, heads (3, 6), KV heads (3, 2), widths 20 and 36, other theta",
+        dict(
+            head_dim=12,
+            num_query_heads=[3, 6],
+            num_kv_heads=[3, 2],
+            ffn_multipliers=[0.6, 1.1],
+            num_gqa_groups=1,
+            rope_freq_constant=500,
         ),
     ),
 ]

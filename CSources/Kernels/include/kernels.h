@@ -20,7 +20,10 @@ enum {
 };
 
 // Formats of weights; the values are those of DType in WeftTensors.
-enum { WEFT_F32 = 0, WEFT_F16 = 1, WEFT_BF16 = 2, WEFT_Q8_0 = 3, WEFT_Q4_0 = 4, WEFT_WEIGHT_FORMATS = 5 };
+enum {
+  WEFT_F32, WEFT_F16, WEFT_BF16, WEFT_Q8_0, WEFT_Q4_0, WEFT_Q4_1, WEFT_Q5_0, WEFT_Q5_1, WEFT_Q2_K, WEFT_Q3_K, WEFT_Q4_K, WEFT_Q5_K,
+  WEFT_Q6_K, WEFT_IQ4_NL, WEFT_IQ4_XS, WEFT_TQ1_0, WEFT_TQ2_0, WEFT_MXFP4, WEFT_WEIGHT_FORMATS
+};
 
 // y[t, r] = sum_c W[r, c] x[t, c]   (+ y[t, r] when `accumulate`),
 // for rows t in [0, n) and the output rows r of tiles [tile_begin, tile_end).
@@ -110,9 +113,10 @@ size_t weft_packed_bytes(int format, size_t rows, size_t cols);
 // Rows at and after `rows` become zero. `row_map`, when not NULL, names the file row of every packed row.
 void weft_pack(void *packed, int format, const void *w, size_t row_bytes, size_t rows, size_t cols, size_t tile_begin,
                size_t tile_end, const int32_t *row_map);
-// x[i] for i in [0, n) of one row in file layout, as f32. n is a multiple of the block.
+// x[i] for i in [0, n) of one row in file layout, as f32. n is a multiple of the block. The bits are those of the gguf package.
 void weft_dequantize(float *x, int format, const void *w, size_t n);
 // The reverse, for float formats only: rounds to nearest even.
 void weft_round_row(void *w, int format, const float *x, size_t n);
-// Index of the first f16 block scale (q8_0, q4_0) or element (floats) that is not finite in n elements, or -1.
+// Index of the first element that is not finite in n elements of one row, or of the first element of the first block whose scale
+// or minimum is not finite; -1 when there is none. The scale codes 253 ... 255 of mxfp4 count as not finite.
 ptrdiff_t weft_first_non_finite(int format, const void *w, size_t n);

@@ -38,7 +38,7 @@ def fail(name, data, *pieces):
 # ---- GGUF -------------------------------------------------------------------------------------------------------------
 
 UINT8, UINT32, BOOL, STRING, ARRAY, UINT64 = 0, 4, 7, 8, 9, 10
-F32, F16, Q8_0, Q4_K, F64 = 0, 1, 8, 12, 28
+F32, F16, Q8_0, IQ2_XS, IQ1_M, NVFP4, F64 = 0, 1, 8, 17, 29, 40, 28
 
 
 def pair(key, kind, value):
@@ -117,9 +117,17 @@ def make_gguf():
          "found shape [4294967296, 4294967296]")
     fail("shape-larger-than-file.gguf", first(tensor("left", [64, 64], F32, 0)), "tensor 'left'",
          "bytes inside the 66 bytes of tensor data", "found 16384 bytes at offset 0")
-    fail("type-q4_k.gguf", first(tensor("left", [256], Q4_K, 0)), "tensor 'left'", "type Q4_K is not supported",
-         "expected F32, F16, BF16, Q8_0, Q4_0")
-    fail("type-f64.gguf", first(tensor("left", [4], F64, 0)), "tensor 'left'", "type F64 is not supported")
+    supported = ("expected F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, I32, I64, BF16, "
+                 "TQ1_0, TQ2_0 or MXFP4")
+    for name, kind in [("IQ2_XS", IQ2_XS), ("IQ1_M", IQ1_M), ("NVFP4", NVFP4), ("F64", F64)]:
+        fail(f"type-{name.lower()}.gguf", first(tensor("left", [256], kind, 0)), "tensor 'left'", f"type {name} is not supported",
+             supported)
+    for name, kind in [("Q4_1", 3), ("Q5_0", 6), ("Q5_1", 7), ("IQ4_NL", 20), ("MXFP4", 39)]:
+        fail(f"{name.lower()}-row-48.gguf", first(tensor("left", [48], kind, 0)), "tensor 'left'", f"rows of whole {name} blocks",
+             "found shape [48]")
+    for name, kind in [("Q2_K", 10), ("Q3_K", 11), ("Q4_K", 12), ("Q5_K", 13), ("Q6_K", 14), ("IQ4_XS", 23), ("TQ1_0", 34), ("TQ2_0", 35)]:
+        fail(f"{name.lower()}-row-288.gguf", first(tensor("left", [2, 288], kind, 0)), "tensor 'left'",
+             f"rows of whole {name} blocks", "found shape [288, 2]")
     fail("type-999.gguf", first(tensor("left", [4], 999, 0)), "tensor 'left'", "expected a type below", "found type 999")
     fail("q8_0-row-33.gguf", first(tensor("left", [33], Q8_0, 0)), "tensor 'left'", "rows of whole Q8_0 blocks",
          "found shape [33]")

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Load time: file layout -> packed layout, and rows -> f32. The layouts are described in kernels.h.
-#include <math.h>
+// Load time: file layout -> packed layout. The layouts are described in kernels.h.
 #include <string.h>
 
-#include "float16.h"
 #include "include/kernels.h"
 
 enum { Q8_0_BYTES = 34, Q4_0_BYTES = 18 };
@@ -65,61 +63,4 @@ void weft_pack(void *packed, int format, const void *w, size_t row_bytes, size_t
       }
     }
   }
-}
-
-static uint16_t load_u16(const void *p) {
-  uint16_t h;
-  memcpy(&h, p, 2);
-  return h;
-}
-
-void weft_dequantize(float *x, int format, const void *w, size_t n) {
-  const uint8_t *p = w;
-  switch (format) {
-    case WEFT_F32: memcpy(x, w, n * 4); break;
-    case WEFT_F16:
-      for (size_t i = 0; i < n; i++) x[i] = f16_to_f32(load_u16(p + 2 * i));
-      break;
-    case WEFT_BF16:
-      for (size_t i = 0; i < n; i++) x[i] = bf16_to_f32(load_u16(p + 2 * i));
-      break;
-    case WEFT_Q8_0:
-      for (size_t b = 0; b < n / WEFT_BLOCK; b++, p += Q8_0_BYTES)
-        for (size_t c = 0; c < WEFT_BLOCK; c++) x[b * WEFT_BLOCK + c] = f16_to_f32(load_u16(p)) * (float)(int8_t)p[2 + c];
-      break;
-    case WEFT_Q4_0:
-      for (size_t b = 0; b < n / WEFT_BLOCK; b++, p += Q4_0_BYTES) {
-        float d = f16_to_f32(load_u16(p));
-        for (size_t c = 0; c < 16; c++) {
-          x[b * WEFT_BLOCK + c] = d * (float)((p[2 + c] & 15) - 8);
-          x[b * WEFT_BLOCK + 16 + c] = d * (float)((p[2 + c] >> 4) - 8);
-        }
-      }
-      break;
-  }
-}
-
-void weft_round_row(void *w, int format, const float *x, size_t n) {
-  uint8_t *p = w;
-  if (format == WEFT_F32) memcpy(w, x, n * 4);
-  for (size_t i = 0; i < n && format != WEFT_F32; i++) {
-    uint16_t h = format == WEFT_F16 ? f32_to_f16(x[i]) : f32_to_bf16(x[i]);
-    memcpy(p + 2 * i, &h, 2);
-  }
-}
-
-static int not_finite(int format, const uint8_t *p) {
-  if (format == WEFT_BF16) return (load_u16(p) & 0x7f80u) == 0x7f80u;
-  if (format != WEFT_F32) return (load_u16(p) & 0x7c00u) == 0x7c00u;
-  uint32_t u;
-  memcpy(&u, p, 4);
-  return (u & 0x7f800000u) == 0x7f800000u;
-}
-
-ptrdiff_t weft_first_non_finite(int format, const void *w, size_t n) {
-  size_t step = format == WEFT_F32 ? 4 : format == WEFT_Q8_0 ? Q8_0_BYTES : format == WEFT_Q4_0 ? Q4_0_BYTES : 2;
-  size_t elements = format >= WEFT_Q8_0 ? WEFT_BLOCK : 1;
-  for (size_t i = 0; i < n / elements; i++)
-    if (not_finite(format, (const uint8_t *)w + i * step)) return (ptrdiff_t)(i * elements);
-  return -1;
 }

@@ -22,4 +22,10 @@ package enum GGMLType {
   package static func dtype(of number: UInt32) -> DType? {
     name(of: number).flatMap { name in DType.allCases.first { $0.name == name } }
   }
+
+  /// The names of the types that Weft reads, in the order of their numbers, for messages.
+  package static var supportedNames: String {
+    let supported = names.indices.filter { dtype(of: UInt32($0)) != nil }.map { names[$0] }
+    return supported.dropLast().joined(separator: ", ") + " or " + supported[supported.count - 1]
+  }
 }

@@ -57,7 +57,7 @@ extension ByteCursor {
       throw .malformed(location: place, expected: "a type below \(GGMLType.names.count)", found: "type \(type)")
     }
     guard let dtype = GGMLType.dtype(of: type) else {
-      throw .unsupported(location: place, expected: "F32, F16, BF16, Q8_0, Q4_0, I32 or I64", found: "type \(typeName)")
+      throw .unsupported(location: place, expected: GGMLType.supportedNames, found: "type \(typeName)")
     }
     guard let elements = Tensor.elementCount(of: shape) else {
       throw .malformed(location: place, expected: "fewer than 2^63 elements", found: "shape \(shape)")

@@ -20,7 +20,7 @@ package struct AttentionTask {
   package var rows: Int
   package var group: Int
   package var headDimension: Int
-  /// Row t sees positions 0 ... firstPosition + t.
+  /// Row t stands at position p = firstPosition + t and sees positions up to p.
   package var firstPosition: Int
   package var blockTable: UnsafePointer<Int32>
   /// Keys and values of block 0 of this head; block b is `b * blockStride` bytes further.
@@ -28,11 +28,15 @@ package struct AttentionTask {
   package var values: UnsafeRawPointer
   package var blockStride: Int
   package var scale: Float
+  /// A row sees this many positions at most, its own included; 0 for all.
+  package var window: Int
+  /// Scaled scores s become softcap * tanh(s / softcap); 0 for none.
+  package var softcap: Float
 
   package init(
     out: UnsafeMutablePointer<Float>, outStride: Int, query: UnsafePointer<Float>, queryStride: Int, rows: Int, group: Int,
     headDimension: Int, firstPosition: Int, blockTable: UnsafePointer<Int32>, keys: UnsafeRawPointer, values: UnsafeRawPointer,
-    blockStride: Int, scale: Float
+    blockStride: Int, scale: Float, window: Int = 0, softcap: Float = 0
   ) {
     self.out = out
     self.outStride = outStride
@@ -47,6 +51,8 @@ package struct AttentionTask {
     self.values = values
     self.blockStride = blockStride
     self.scale = scale
+    self.window = window
+    self.softcap = softcap
   }
 }
 
@@ -56,13 +62,14 @@ extension Kernels {
   /// The widest head that the attention kernels take.
   package static let maximumHeadDimension = 512
 
-  /// Causal attention with a running softmax.
+  /// Causal attention with a running softmax, within a window.
   @inline(__always)
   package func attend(_ task: AttentionTask, _ dtype: KVDType) {
     var raw = weft_attention_task(
       out: task.out, query: task.query, out_stride: task.outStride, query_stride: task.queryStride, rows: task.rows,
-      group: task.group, head_dim: task.headDimension, first_position: task.firstPosition, block_table: task.blockTable,
-      keys: task.keys, values: task.values, block_stride: task.blockStride, scale: task.scale)
+      group: task.group, head_dim: task.headDimension, first_position: task.firstPosition, window: task.window,
+      block_table: task.blockTable, keys: task.keys, values: task.values, block_stride: task.blockStride, scale: task.scale,
+      softcap: task.softcap)
     switch dtype {
     case .f32: table.attention_f32(&raw)
     case .f16: table.attention_f16(&raw)

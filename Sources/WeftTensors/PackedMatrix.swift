@@ -40,7 +40,7 @@ package struct PackedMatrix: @unchecked Sendable {
   /// Packs `tensor` ([out, in]), all threads together. The dtype must be a weight format.
   /// - Parameter rowMap: for every row of the result the row of the tensor it comes from; nil for the identity.
   package init(_ tensor: Tensor, rowMap: [Int32]? = nil, pool: ThreadPool) throws(StorageError) {
-    precondition(tensor.dtype.isWeight)
+    precondition(tensor.dtype.rawValue <= DType.q4_0.rawValue)
     let format = Int32(tensor.dtype.rawValue)
     storage = try Storage(byteCount: weft_packed_bytes(format, tensor.rows, tensor.columns))
     view = MatrixView(

@@ -89,6 +89,11 @@ struct GGUFFileTests {
     for (number, name) in foreign { #expect(GGMLType.name(of: number) == name) }
     #expect(GGMLType.name(of: 42) == nil)
     let supported = foreign.filter { GGMLType.dtype(of: $0.key) != nil }.map(\.value)
-    #expect(Set(supported) == ["F32", "F16", "BF16", "Q8_0", "Q4_0", "I32", "I64"])
+    #expect(
+      Set(supported) == [
+        "F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
+        "IQ4_XS",
+        "TQ1_0", "TQ2_0", "MXFP4", "I32", "I64",
+      ])
   }
 }

@@ -20,7 +20,10 @@ enum {
 };
 
 // Formats of weights; the values are those of DType in WeftTensors.
-enum { WEFT_F32 = 0, WEFT_F16 = 1, WEFT_BF16 = 2, WEFT_Q8_0 = 3, WEFT_Q4_0 = 4, WEFT_WEIGHT_FORMATS = 5 };
+enum {
+  WEFT_F32, WEFT_F16, WEFT_BF16, WEFT_Q8_0, WEFT_Q4_0, WEFT_Q4_1, WEFT_Q5_0, WEFT_Q5_1, WEFT_Q2_K, WEFT_Q3_K, WEFT_Q4_K, WEFT_Q5_K,
+  WEFT_Q6_K, WEFT_IQ4_NL, WEFT_IQ4_XS, WEFT_TQ1_0, WEFT_TQ2_0, WEFT_MXFP4, WEFT_WEIGHT_FORMATS
+};
 
 // y[t, r] = sum_c W[r, c] x[t, c]   (+ y[t, r] when `accumulate`),
 // for rows t in [0, n) and the output rows r of tiles [tile_begin, tile_end).
@@ -41,12 +44,14 @@ typedef struct weft_attention_task {
   size_t rows;                 // query rows
   size_t group;                // query heads that share this key-value head
   size_t head_dim;
-  size_t first_position;       // row t sees the keys of positions 0 ... first_position + t
+  size_t first_position;       // row t stands at position p = first_position + t and sees keys of positions up to p,
+  size_t window;               // from max(0, p - window + 1) on; 0 = from the first
   const int32_t *block_table;  // block of tokens [16 i, 16 i + 16) is number block_table[i]
   const void *keys;            // block b: keys + b * block_stride bytes, laid out [head_dim][16 tokens]
   const void *values;          // block b: values + b * block_stride bytes, laid out [16 tokens][head_dim rounded up to 16]
   size_t block_stride;         // bytes
   float scale;                 // multiplies the scores; 1 / sqrt(head_dim) in Llama
+  float softcap;               // then a score s becomes softcap * tanh(s / softcap) (Gemma 2); 0 = it stays
 } weft_attention_task;
 
 #define KERNELS(X)                                                                                                             \
@@ -88,7 +93,8 @@ typedef struct weft_attention_task {
   /* One token's key and value of one head into slot `slot` of a KV block (layout above). head_dim floats each. */             \
   X(kv_store_f32, void, (void *keys, void *values, const float *k, const float *v, size_t head_dim, size_t slot))              \
   X(kv_store_f16, void, (void *keys, void *values, const float *k, const float *v, size_t head_dim, size_t slot))              \
-  /* out = softmax(scale q K^T) V with a running softmax over chunks of 64 keys (Milakov & Gimelshein 2018), causal. */        \
+  /* out = softmax(softcap(scale q K^T)) V with a running softmax over chunks of 64 keys (Milakov & Gimelshein 2018), causal   \
+     and within the window. Blocks that no row sees are not read. */                                                           \
   X(attention_f32, void, (const weft_attention_task *task))                                                                    \
   X(attention_f16, void, (const weft_attention_task *task))
 
@@ -119,9 +125,10 @@ size_t weft_packed_bytes(int format, size_t rows, size_t cols);
 // Rows at and after `rows` become zero. `row_map`, when not NULL, names the file row of every packed row.
 void weft_pack(void *packed, int format, const void *w, size_t row_bytes, size_t rows, size_t cols, size_t tile_begin,
                size_t tile_end, const int32_t *row_map);
-// x[i] for i in [0, n) of one row in file layout, as f32. n is a multiple of the block.
+// x[i] for i in [0, n) of one row in file layout, as f32. n is a multiple of the block. The bits are those of the gguf package.
 void weft_dequantize(float *x, int format, const void *w, size_t n);
 // The reverse, for float formats only: rounds to nearest even.
 void weft_round_row(void *w, int format, const float *x, size_t n);
-// Index of the first f16 block scale (q8_0, q4_0) or element (floats) that is not finite in n elements, or -1.
+// Index of the first element that is not finite in n elements of one row, or of the first element of the first block whose scale
+// or minimum is not finite; -1 when there is none. The scale codes 253 ... 255 of mxfp4 count as not finite.
 ptrdiff_t weft_first_non_finite(int format, const void *w, size_t n);

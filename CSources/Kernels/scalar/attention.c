@@ -17,18 +17,21 @@ static const void *block_of(const void *base, const weft_attention_task *task, s
   return (const char *)base + (size_t)task->block_table[position / WEFT_KV_BLOCK] * task->block_stride;
 }
 
-static void attend(float *out, const float *query, size_t keys, const weft_attention_task *task, int half) {
+// Keys [first, end); chunks begin at multiples of CHUNK, whatever `first` is.
+static void attend(float *out, const float *query, size_t first, size_t end, const weft_attention_task *task, int half) {
   size_t d = task->head_dim;
   float largest = -INFINITY, total = 0;
   for (size_t i = 0; i < d; i++) out[i] = 0;
-  for (size_t begin = 0; begin < keys; begin += CHUNK) {
-    size_t count = keys - begin < CHUNK ? keys - begin : CHUNK;
+  for (size_t begin = first; begin < end; begin = (begin / CHUNK + 1) * CHUNK) {
+    size_t left = CHUNK - begin % CHUNK, count = end - begin < left ? end - begin : left;
     float scores[CHUNK], previous = largest;
     for (size_t j = 0; j < count; j++) {
       const void *block = block_of(task->keys, task, begin + j);
       float dot = 0;
-      for (size_t i = 0; i < d; i++) dot = fmaf(load(block, i * WEFT_KV_BLOCK + (begin + j) % WEFT_KV_BLOCK, half), query[i], dot);
+      for (size_t i = 0; i < d; i++)
+        dot = fmaf(load(block, i * WEFT_KV_BLOCK + (begin + j) % WEFT_KV_BLOCK, half), query[i], dot);
       scores[j] = dot * task->scale;
+      if (task->softcap > 0) scores[j] = task->softcap * tanhf(scores[j] / task->softcap);
       largest = fmaxf(largest, scores[j]);
     }
     float correction = expf(previous - largest);
@@ -45,10 +48,12 @@ static void attend(float *out, const float *query, size_t keys, const weft_atten
 }
 
 static void attention(const weft_attention_task *task, int half) {
-  for (size_t row = 0; row < task->rows; row++)
+  for (size_t row = 0; row < task->rows; row++) {
+    size_t end = task->first_position + row + 1, first = task->window != 0 && end > task->window ? end - task->window : 0;
     for (size_t h = 0; h < task->group; h++)
       attend(task->out + row * task->out_stride + h * task->head_dim,
-             task->query + row * task->query_stride + h * task->head_dim, task->first_position + row + 1, task, half);
+             task->query + row * task->query_stride + h * task->head_dim, first, end, task, half);
+  }
 }
 
 void attention_f32__scalar(const weft_attention_task *task) { attention(task, 0); }

@@ -2,15 +2,15 @@
 // Attention over a blocked KV cache. A tier defines NAME and QUERIES (query vectors that share one pass over keys and values:
 // 4 x QUERIES + 5 registers of 16 floats) and includes this inside its target region.
 //
-// Keys are taken in chunks of 64 that begin at multiples of 64, whatever the number of queries, and masked keys add exact zeros:
-// a row's result does not depend on its neighbours or on how a prompt was cut.
+// Keys are taken in chunks of 64 that begin at multiples of 64, whatever the number of queries, and masked keys add exact
+// zeros, whole chunks of them too: a row's result does not depend on its neighbours or on how a prompt was cut.
 
 enum { CHUNK = 64, CHUNK_TILES = CHUNK / WEFT_KV_BLOCK, MAX_HEAD_DIM = 512 };
 
 typedef struct attention_query {
   const float *q;
   float *out;
-  size_t keys;  // how many it sees
+  size_t first, end;  // the keys that it sees
 } attention_query;
 
 INLINE void attend(const attention_query *queries, const weft_attention_task *task, const int n, const int format) {
@@ -18,18 +18,20 @@ INLINE void attend(const attention_query *queries, const weft_attention_task *ta
   float out[QUERIES][MAX_HEAD_DIM] __attribute__((aligned(64)));
   float p[QUERIES][CHUNK] __attribute__((aligned(64)));
   float largest[QUERIES], total[QUERIES], correction[QUERIES];
-  size_t keys = 0;
+  size_t first = SIZE_MAX, end = 0;  // keys that some query sees
   UNROLL for (int r = 0; r < n; r++) {
     memset(out[r], 0, padded * 4);
     largest[r] = -__builtin_inff();
     total[r] = 0;
-    if (queries[r].keys > keys) keys = queries[r].keys;
+    if (queries[r].first < first) first = queries[r].first;
+    if (queries[r].end > end) end = queries[r].end;
   }
-  for (size_t begin = 0; begin < keys; begin += CHUNK) {
-    const size_t count = keys - begin < CHUNK ? keys - begin : CHUNK;
+  for (size_t begin = first / CHUNK * CHUNK; begin < end; begin += CHUNK) {
+    const size_t from = first > begin ? first - begin : 0, count = end - begin < CHUNK ? end - begin : CHUNK;
     const void *k[CHUNK_TILES], *v[CHUNK_TILES];
-    for (size_t t = 0; t < CHUNK_TILES; t++) {  // absent tiles repeat the first; their scores are masked
-      size_t block = begin / WEFT_KV_BLOCK + (t * WEFT_KV_BLOCK < count ? t : 0);
+    for (size_t t = 0; t < CHUNK_TILES; t++) {  // tiles that nobody sees repeat one that is seen; their scores are masked
+      const int seen = t * WEFT_KV_BLOCK < count && (t + 1) * WEFT_KV_BLOCK > from;
+      size_t block = begin / WEFT_KV_BLOCK + (seen ? t : from / WEFT_KV_BLOCK);
       size_t offset = (size_t)task->block_table[block] * task->block_stride;
       k[t] = (const char *)task->keys + offset;
       v[t] = (const char *)task->values + offset;
@@ -45,32 +47,44 @@ INLINE void attend(const attention_query *queries, const weft_attention_task *ta
         UNROLL for (int t = 0; t < CHUNK_TILES; t++) scores[r][t] = vector_fma(key[t], value, scores[r][t]);
       }
     }
+    if (task->softcap > 0) {
+      UNROLL for (int r = 0; r < n; r++)
+        UNROLL for (int t = 0; t < CHUNK_TILES; t++)
+          scores[r][t] = vector_tanh(scores[r][t] * task->scale / task->softcap) * task->softcap;
+    } else {
+      UNROLL for (int r = 0; r < n; r++)
+        UNROLL for (int t = 0; t < CHUNK_TILES; t++) scores[r][t] *= task->scale;
+    }
     UNROLL for (int r = 0; r < n; r++) {
       const vi16 lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-      const size_t left = queries[r].keys > begin ? queries[r].keys - begin : 0;
-      const int32_t visible = (int32_t)(left < CHUNK ? left : CHUNK);
-      vf16 top = vector_broadcast(-__builtin_inff());
-      UNROLL for (int t = 0; t < CHUNK_TILES; t++) {
-        vf16 hidden = vector_broadcast(-__builtin_inff());
-        vi16 mask = lane + t * WEFT_KV_BLOCK < visible;
-        scores[r][t] = vector_select(mask, scores[r][t] * task->scale, hidden);
-        top = __builtin_elementwise_max(top, scores[r][t]);
+      const size_t past = queries[r].first > begin ? queries[r].first - begin : 0;
+      const size_t left = queries[r].end > begin ? queries[r].end - begin : 0;
+      if (past > 0 || left < CHUNK) {
+        const int32_t lower = (int32_t)(past < CHUNK ? past : CHUNK), upper = (int32_t)(left < CHUNK ? left : CHUNK);
+        UNROLL for (int t = 0; t < CHUNK_TILES; t++) {
+          vi16 key = lane + t * WEFT_KV_BLOCK;
+          scores[r][t] = vector_select((key >= lower) & (key < upper), scores[r][t], vector_broadcast(-__builtin_inff()));
+        }
       }
+      vf16 top = scores[r][0];
+      UNROLL for (int t = 1; t < CHUNK_TILES; t++) top = __builtin_elementwise_max(top, scores[r][t]);
       float previous = largest[r], highest = vector_largest(top);
       largest[r] = highest > previous ? highest : previous;
+      // Before its window a row has seen nothing: zeros, not -inf - -inf.
+      const float reference = largest[r] == -__builtin_inff() ? 0 : largest[r];
       vf16 sum = vector_broadcast(0);
       UNROLL for (int t = 0; t < CHUNK_TILES; t++) {
-        vf16 e = vector_exp(scores[r][t] - largest[r]);
+        vf16 e = vector_exp(scores[r][t] - reference);
         vector_store(p[r] + t * WEFT_KV_BLOCK, &e);
         sum += e;
       }
-      correction[r] = vector_exp(vector_broadcast(previous - largest[r]))[0];
+      correction[r] = vector_exp(vector_broadcast(previous - reference))[0];
       total[r] = total[r] * correction[r] + vector_sum(sum);
     }
     for (size_t i = 0; i < padded; i += 16) {
       vf16 acc[QUERIES];
       UNROLL for (int r = 0; r < n; r++) acc[r] = vector_load(out[r], i, WEFT_F32) * correction[r];
-      for (size_t j = 0; j < count; j++) {
+      for (size_t j = from; j < count; j++) {
         vf16 value = vector_load(v[j / WEFT_KV_BLOCK], j % WEFT_KV_BLOCK * padded + i, format);
         UNROLL for (int r = 0; r < n; r++) acc[r] = vector_fma(value, vector_broadcast(p[r][j]), acc[r]);
       }
@@ -92,7 +106,8 @@ INLINE void attention(const weft_attention_task *task, const int format) {
       size_t row = (begin + i) / task->group, head = (begin + i) % task->group;
       queries[i].q = task->query + row * task->query_stride + head * task->head_dim;
       queries[i].out = task->out + row * task->out_stride + head * task->head_dim;
-      queries[i].keys = task->first_position + row + 1;
+      queries[i].end = task->first_position + row + 1;
+      queries[i].first = task->window != 0 && queries[i].end > task->window ? queries[i].end - task->window : 0;
     }
     switch (n) {
       case 1: attend(queries, task, 1, format); break;

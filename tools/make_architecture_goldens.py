@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Make the tiny models of all architectures and their expected numbers under Tests/Goldens/architectures.
+
+    python tools/make_architecture_goldens.py               all models, and README.md
+    python tools/make_architecture_goldens.py NAME ...      those whose names begin so
+
+Models are random (tools/architectures/models.py), written by transformers' save_pretrained and by the gguf package with the
+conventions of llama.cpp's converter. Expected logits are transformers' own, read from that folder, with every float32 step of
+its source evaluated in float64. Every GGUF file is run by llama.cpp (matrices in F32) and compared.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "architectures"))
+import openelm  # noqa: E402, F401 (registers itself with transformers)
+import reference  # noqa: E402
+from gguf_file import GGUFFile  # noqa: E402
+from llama_check import llama_cpp_logits, with_table_gelu  # noqa: E402
+from models import MODELS, TOKEN_COUNT  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent / "Tests" / "Goldens" / "architectures"
+# Of llama.cpp's logits, whose arithmetic is float32.
+LLAMA_CPP_BOUND = 1e-4
+
+
+def write_folder(model, folder):
+    """config.json and model.safetensors, BF16, as transformers writes them."""
+    config = transformers.AutoConfig.for_model(model.kind, **model.config)
+    made = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    reference.random_weights(made, model.seed, 0 if model.kind.startswith("gemma") else 1)
+    made.tie_weights()
+    made.save_pretrained(folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    if model.drop_prefix:
+        path = folder / "model.safetensors"
+        save_file({key.removeprefix(model.drop_prefix): value for key, value in load_file(path).items()}, path, {"format": "pt"})
+    fields = json.loads((folder / "config.json").read_text())
+    if model.published:
+        fields = published(fields)
+    (folder / "config.json").write_text(json.dumps(fields, indent=1, sort_keys=True) + "\n")
+
+
+def published(fields):
+    """config.json as it was written before transformers 5."""
+    fields["torch_dtype"] = fields.pop("dtype")
+    kinds = fields.pop("layer_types", None)
+    rope = fields.pop("rope_parameters")
+    if fields["model_type"] == "gemma3_text":
+        fields["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        fields["sliding_window_pattern"] = kinds.index("full_attention") + 1
+        rope = rope["full_attention"]
+    fields["rope_theta"] = rope.pop("rope_theta")
+    fields["rope_scaling"] = rope if rope["rope_type"] != "default" else None
+    if fields["model_type"] == "phi3":
+        rope.pop("original_max_position_embeddings", None)
+        fields["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
+        rope["type"] = rope.pop("rope_type")
+    if fields["model_type"] == "qwen3_moe":
+        fields["num_experts"] = fields.pop("num_local_experts")
+    if fields["model_type"] == "gemma":
+        fields["hidden_act"] = "gelu"
+    if fields["model_type"] == "gemma2":
+        fields["hidden_act"] = fields["hidden_activation"]
+    if fields["model_type"] == "smollm3":
+        fields.pop("no_rope_layers")
+    if fields["model_type"] in ("gemma", "gemma2", "gemma3_text"):
+        fields.pop("tie_word_embeddings")
+    return fields
+
+
+def save_expected(path, tensors):
+    """Floats rounded once, to F32; integers as I64."""
+    rounded = {key: (value if value.dtype == torch.int64 else value.float()).contiguous() for key, value in tensors.items()}
+    save_file(rounded, path)
+
+
+def without_window(folder, temporary):
+    """A copy of a folder whose configuration has no sliding window."""
+    shutil.copytree(folder, temporary)
+    fields = json.loads((temporary / "config.json").read_text())
+    fields.update(sliding_window=None, use_sliding_window=False)
+    fields.pop("layer_types", None)
+    (temporary / "config.json").write_text(json.dumps(fields))
+    return temporary
+
+
+def make_model(model, root):
+    """One folder; returns its row of the README."""
+    folder = root / model.name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    write_folder(model, folder)
+    config = transformers.AutoConfig.from_pretrained(folder)
+    tokens = reference.tokens_of(model.seed, TOKEN_COUNT, config.vocab_size)
+    expected, error = reference.expectation(folder, model.kind, tokens)
+    row = {"name": model.name, "features": model.features, "f32": error, "llama": None}
+    with tempfile.TemporaryDirectory() as temporary:
+        temporary = pathlib.Path(temporary)
+        logits = expected["logits"]
+        if model.gguf in ("full", "ignored"):
+            full, _ = reference.expectation(without_window(folder, temporary / "full"), model.kind, tokens)
+            logits = expected["logits_full"] = full["logits"]
+            assert reference.relative_error(logits, expected["logits"]) > 0.1
+        if model.gguf in ("same", "full", "ignored"):
+            weights = {key: value.float() for key, value in load_file(folder / "model.safetensors").items()}
+            file = GGUFFile(model, config, weights)
+            file.write(folder / "model.gguf", "F16")
+            file.write(temporary / "check.gguf", "F32", model.check)
+            found = llama_cpp_logits(temporary / "check.gguf", tokens)
+            row["llama"] = reference.relative_error(found, logits)
+            if same := with_table_gelu(reference.load(folder, torch.float32)):
+                row["table"] = reference.relative_error(found, reference.logits_of(same, tokens))
+            assert row.get("table", row["llama"]) < LLAMA_CPP_BOUND, row
+        else:
+            row["no_gguf"] = model.gguf
+    save_expected(folder / "logits.safetensors", expected)
+    row["bytes"] = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    print({key: value for key, value in row.items() if key != "features"}, f"least margin {expected['margins'].min():.3f}")
+    return row
+
+
+README = """# Golden models of all architectures
+
+Made by `python tools/make_architecture_goldens.py` with {versions}.
+
+A folder holds one random model: `config.json` and `model.safetensors` (BF16) as transformers writes them, and most also
+`model.gguf` with the same weights (matrices F16, the rest F32). `logits.safetensors`: `tokens` [T], `logits` [T, V], `hidden`
+[T, hidden_size] (the residual stream after the first layer), `argmax` [T], and the eight ids `greedy` that follow with the
+`margins` by which each was chosen, each from a whole new pass. All is computed by transformers in float64 from the stored
+weights (OpenELM: by tools/architectures/openelm.py) and rounded to F32. `logits_full`: the same without the sliding window.
+
+Errors are the largest difference over the largest magnitude. f32: transformers in float32. llama.cpp: from the GGUF with all
+matrices in F32; in brackets against transformers whose GELU is, as ggml's, a table of F16. "full": the GGUF does not tell of the
+window and llama.cpp has `logits_full`. "window passed over": the GGUF tells of it, llama.cpp computes `logits_full` all the same.
+
+| folder | seed | features | f32 | llama.cpp | bytes |
+|---|---|---|---|---|---|
+"""
+
+
+def readme_row(model, row):
+    llama = f"no GGUF: {row['no_gguf']}" if "no_gguf" in row else f"{row['llama']:.1e}"
+    llama += f" ({row['table']:.1e})" if "table" in row else ""
+    llama += {"full": ", full", "ignored": ", window passed over"}.get(model.gguf, "")
+    return f"| {model.name} | {model.seed} | {model.features} | {row['f32']:.1e} | {llama} | {row['bytes']} |\n"
+
+
+def write_readme(rows):
+    packages = ["torch", "transformers", "peft", "safetensors", "gguf", "numpy", "llama_cpp_python"]
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    (ROOT / "README.md").write_text(README.format(versions=versions) + "".join(rows))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    chosen = [model for model in MODELS if not arguments.names or model.name.startswith(tuple(arguments.names))]
+    rows = [readme_row(model, make_model(model, ROOT)) for model in chosen]
+    if len(chosen) == len(MODELS):
+        write_readme(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -23,6 +23,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "architectures"))
+import adapters  # noqa: E402
 import openelm  # noqa: E402, F401 (registers itself with transformers)
 import reference  # noqa: E402
 from gguf_file import GGUFFile  # noqa: E402
@@ -125,9 +126,34 @@ def make_model(model, root):
         else:
             row["no_gguf"] = model.gguf
     save_expected(folder / "logits.safetensors", expected)
-    row["bytes"] = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    row["bytes"] = sum(file.stat().st_size for file in folder.iterdir())
     print({key: value for key, value in row.items() if key != "features"}, f"least margin {expected['margins'].min():.3f}")
     return row
+
+
+def make_adapters(chosen, temporary):
+    """All adapters of the chosen models; returns the rows of the README."""
+    kinds = {model.name: model.kind for model in chosen}
+    rows = []
+    for adapter in [*adapters.ADAPTERS, adapters.UNFUSED, *adapters.PER_EXPERT]:
+        if adapter.base not in kinds:
+            continue
+        base, folder = ROOT / adapter.base, ROOT / adapter.base / adapter.folder
+        known = load_file(base / "logits.safetensors")
+        if adapter is adapters.UNFUSED:
+            adapters.make_unfused(adapter, base, folder, known["tokens"], temporary)
+        elif adapter in adapters.PER_EXPERT:
+            adapters.make_per_expert(adapter, kinds[adapter.base], base, folder, known["tokens"], temporary)
+        else:
+            adapters.make_adapter(adapter, kinds[adapter.base], base, folder, known["tokens"])
+        change = reference.relative_error(load_file(folder / "expected.safetensors")["logits"], known["logits"])
+        assert change > 0.3, "the adapter does too little"
+        size = sum(file.stat().st_size for file in folder.iterdir())
+        print(f"{adapter.base}/{adapter.folder}: change {change:.2f}, {size} bytes")
+        rows.append(
+            f"| {adapter.base}/{adapter.folder} | {adapter.seed} | {adapter.rank} | {adapter.features} | {change:.2f} | {size} |\n"
+        )
+    return rows
 
 
 README = """# Golden models of all architectures
@@ -147,6 +173,15 @@ window and llama.cpp has `logits_full`. "window passed over": the GGUF tells of 
 | folder | seed | features | f32 | llama.cpp | bytes |
 |---|---|---|---|---|---|
 """
+ADAPTERS = """
+Adapters (LoRA, alpha = 3 x rank, BF16) on all linear layers but the head, saved by peft, with `expected.safetensors`: `tokens`
+[T] and `logits` [T, V] of the adapted model in float64. Change: the largest difference from the base's logits over their
+largest magnitude. `adapter-per-expert` is named as peft saved adapters before transformers 5; its logits are those of the
+stored weights + scale B A.
+
+| folder | seed | rank | adapts | change | bytes |
+|---|---|---|---|---|---|
+"""
 
 
 def readme_row(model, row):
@@ -156,10 +191,10 @@ def readme_row(model, row):
     return f"| {model.name} | {model.seed} | {model.features} | {row['f32']:.1e} | {llama} | {row['bytes']} |\n"
 
 
-def write_readme(rows):
+def write_readme(rows, adapter_rows):
     packages = ["torch", "transformers", "peft", "safetensors", "gguf", "numpy", "llama_cpp_python"]
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
-    (ROOT / "README.md").write_text(README.format(versions=versions) + "".join(rows))
+    (ROOT / "README.md").write_text(README.format(versions=versions) + "".join(rows) + ADAPTERS + "".join(adapter_rows))
 
 
 def main():
@@ -171,8 +206,10 @@ def main():
     transformers.logging.disable_progress_bar()
     chosen = [model for model in MODELS if not arguments.names or model.name.startswith(tuple(arguments.names))]
     rows = [readme_row(model, make_model(model, ROOT)) for model in chosen]
+    with tempfile.TemporaryDirectory() as temporary:
+        adapter_rows = make_adapters(chosen, pathlib.Path(temporary))
     if len(chosen) == len(MODELS):
-        write_readme(rows)
+        write_readme(rows, adapter_rows)
 
 
 if __name__ == "__main__":

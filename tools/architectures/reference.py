@@ -2,7 +2,7 @@
 """Random models and what transformers computes from them, in float64 and in float32."""
 
 import contextlib
-import sys
+import importlib
 
 import torch
 import transformers
@@ -33,10 +33,10 @@ class NoFloat32(TorchDispatchMode):
 @contextlib.contextmanager
 def float64_source(model_type):
     """Within this block what transformers' source of `model_type` does in float32 is done in float64."""
-    prefix = f"transformers.models.{model_type.removesuffix('_text')}."
-    names = [name for name in sys.modules if name.startswith(prefix)]
-    modules = [sys.modules[name] for name in [*names, "transformers.modeling_rope_utils"]]
-    modules = [module for module in modules if getattr(module, "torch", None) is torch]
+    # OpenELM's source is our own and pins nothing.
+    name = model_type.removesuffix("_text")
+    sources = [f"transformers.models.{name}.modeling_{name}"] if name != "openelm" else []
+    modules = [importlib.import_module(source) for source in [*sources, "transformers.modeling_rope_utils"]]
     to_float = torch.Tensor.float
     for module in modules:
         module.torch = Float64Torch()

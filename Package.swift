@@ -43,7 +43,7 @@ let package = Package(
         dependencies: modules.map { .init(stringLiteral: $0.name) } + [
           "CEditline", .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ]),
-      .target(name: "TestSupport", dependencies: ["WeftTensors", "WeftFormats"], path: "Tests/TestSupport"),
+      .target(name: "TestSupport", dependencies: ["WeftTensors", "WeftFormats", "WeftDeltas"], path: "Tests/TestSupport"),
       .testTarget(name: "weftTests", dependencies: ["weft", "WeftTensors", "WeftFormats", "TestSupport"]),
     ]
     // Adapters are tested on models too, which WeftTransformer itself does not read.

@@ -39,7 +39,7 @@ extension Engine {
     let adapter: Adapter
     do { adapter = try AdapterReader.read(folder: path, name: name, base: weights.shape) } catch { throw EngineError(error) }
     do {
-      let resident = try ResidentAdapter(adapter.deltas, layerCount: weights.config.layerCount, pool: pool)
+      let resident = try ResidentAdapter(adapter.deltas, groups: weights.inputGroups, pool: pool)
       adapterPool.insert(AdapterPool.Loaded(adapter: adapter, resident: resident))
     } catch { throw EngineError(error) }
   }

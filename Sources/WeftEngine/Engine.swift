@@ -85,7 +85,7 @@ public final class Engine {
       transformer = try Transformer(
         weights: weights, cache: cache, kernels: kernels, pool: pool, maximumRows: options.maximumStepRows,
         maximumLogitRows: min(options.maximumStepRows, max(options.maximumSequences, 8)),
-        maximumDeltaWidth: options.maximumActiveRank)
+        maximumDeltaWidth: options.maximumActiveRank, contextLength: contextLength)
     } catch let error as StorageError { throw EngineError(error) } catch let error as ModelError {
       throw EngineError(error)
     } catch {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import WeftFormats
+internal import WeftTensors
 
 /// A field of a model's configuration, with its spelling in `config.json` and in GGUF metadata (behind the architecture's
 /// name). An empty spelling: this form does not have it.
@@ -169,6 +170,9 @@ package struct ConfigFields {
     }
     return value
   }
+
+  /// The width of a tensor in a GGUF file: what its metadata leaves to the tensors.
+  package func columns(of tensor: String) -> Int? { gguf?.tensors[tensor]?.columns }
 
   /// Refuses any other value of a text field of `config.json`. Absent is the first one.
   package func require(_ field: String, _ expected: String...) throws(ModelError) {

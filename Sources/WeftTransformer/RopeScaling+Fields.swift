@@ -33,8 +33,11 @@ extension RopeScaling {
         highFrequencyFactor: try rope.positive(ConfigKey("high_freq_factor", "")),
         originalContext: try rope.positive(.originalContext))
     case "yarn":
-      for field in ["mscale", "mscale_all_dim", "truncate"] where json[field] != nil {
+      for field in ["mscale", "mscale_all_dim"] where json[field] != nil {
         throw .unsupported(location: rope.location, field: field, expected: "no such field", found: json[field]?.kind ?? "")
+      }
+      guard try rope.bool("truncate", default: true) else {
+        throw .unsupported(location: rope.location, field: "truncate", expected: "true", found: "false")
       }
       let factor = try rope.positive(.ropeFactor)
       self = .yarn(
@@ -46,7 +49,7 @@ extension RopeScaling {
       let factor = Double(context) / original
       let magnitude = factor <= 1 ? 1 : (1 + log(factor) / log(original)).squareRoot()
       self = .longRoPE(
-        short: try divisors(rope, "short_factor", dimension / 2), long: try divisors(rope, "long_factor", dimension / 2),
+        short: try listed(rope, "short_factor", dimension / 2), long: try listed(rope, "long_factor", dimension / 2),
         originalContext: Int(original), magnitude: try rope.number(.attentionFactor, default: magnitude))
     default:
       throw .unsupported(
@@ -60,13 +63,13 @@ extension RopeScaling {
       let factor = Double(context) / Double(max(original, 1))
       let magnitude = factor <= 1 ? 1 : (1 + log(factor) / log(Double(original))).squareRoot()
       self = .longRoPE(
-        short: try divisors(short, "rope_factors_short.weight", dimension / 2, file.path),
-        long: try divisors(long, "rope_factors_long.weight", dimension / 2, file.path), originalContext: original,
+        short: try stored(short, "rope_factors_short.weight", dimension / 2, file.path),
+        long: try stored(long, "rope_factors_long.weight", dimension / 2, file.path), originalContext: original,
         magnitude: try fields.number(.attentionFactor, default: magnitude))
       return
     }
     if let tensor = file.tensors["rope_freqs.weight"] {
-      self = .divisors(try divisors(tensor, "rope_freqs.weight", dimension / 2, file.path))
+      self = .divisors(try stored(tensor, "rope_freqs.weight", dimension / 2, file.path))
       return
     }
     let type = file.metadata[fields.name(.ropeScaling)]?.string ?? "none"
@@ -93,7 +96,7 @@ extension ConfigKey {
 }
 
 /// The divisors in a list of `config.json`.
-private func divisors(_ fields: ConfigFields, _ name: String, _ count: Int) throws(ModelError) -> [Float] {
+private func listed(_ fields: ConfigFields, _ name: String, _ count: Int) throws(ModelError) -> [Float] {
   let values = fields.json?[name]?.array?.compactMap { $0.double.map { Float($0) } } ?? []
   guard values.count == count, values.allSatisfy({ $0 > 0 && $0.isFinite }) else {
     throw .invalidConfig(
@@ -103,7 +106,7 @@ private func divisors(_ fields: ConfigFields, _ name: String, _ count: Int) thro
 }
 
 /// The divisors in a tensor of GGUF.
-private func divisors(_ tensor: Tensor, _ name: String, _ count: Int, _ location: String) throws(ModelError) -> [Float] {
+private func stored(_ tensor: Tensor, _ name: String, _ count: Int, _ location: String) throws(ModelError) -> [Float] {
   guard tensor.shape == [count], tensor.dtype == .f32 else {
     throw .shapeMismatch(location: location, tensor: name, expected: [count], found: tensor.shape)
   }

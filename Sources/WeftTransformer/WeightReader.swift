@@ -117,6 +117,9 @@ struct WeightReader {
     } else if place.linear.experts == .stacked {
       guard let experts = config.experts else { preconditionFailure("\(site) without experts") }
       tensor = try weight(place.tensorName, shape: [experts.count, place.rowCount, size.in])
+    } else if place.rowCount == 1, let row = checkpoint.tensors[place.tensorName], row.shape == [size.in] {
+      // One row may be stored as a vector (the score of a shared expert in GGUF).
+      tensor = try weight(place.tensorName, shape: [size.in]).slice(rows: 0..<1)
     } else {
       tensor = try weight(place.tensorName, shape: [place.rowCount, size.in])
     }

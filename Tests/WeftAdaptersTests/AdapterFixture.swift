@@ -8,7 +8,7 @@ import WeftTensors
 
 /// A small adapter that is right, for tests to break: rank 2 on q_proj of both layers of `base`.
 struct AdapterFixture {
-  static let base = BaseShape(
+  static let base = BaseShape.llama(
     layerCount: 2, hiddenSize: 4, queryWidth: 6, keyValueWidth: 3, intermediateSize: 5, vocabularySize: 7,
     hasOutputHead: true)
 

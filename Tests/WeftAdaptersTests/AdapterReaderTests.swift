@@ -39,9 +39,9 @@ import WeftTensors
     fixture.config["target_modules"] = "\"all-linear\""
     let missing = AdapterFixture.name(0, "self_attn.k_proj", "A")
     #expect(try fixture.error() == "FOLDER/adapter_model.safetensors: tensor '\(missing)' is missing")
-    for site in (0..<2).flatMap({ layer in Projection.allCases.map { WeightSite.layer(layer, $0) } }) {
+    for site in AdapterFixture.base.sites where site != .outputHead {
       let shape = try #require(AdapterFixture.base.shape(of: site))
-      let path = site.modulePath.split(separator: ".")
+      let path = AdapterFixture.base.modulePath(site).split(separator: ".")
       try fixture.add(
         String(path[4]), at: "base_model.model." + path[..<4].joined(separator: "."), rank: 2, out: shape.out, in: shape.in)
     }

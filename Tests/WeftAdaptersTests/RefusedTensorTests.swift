@@ -158,7 +158,7 @@ import WeftTensors
   @Test(arguments: refusals) func refused(_ refusal: Refusal) throws { try refusal.check() }
 
   @Test func outputHeadOfATiedBase() throws {
-    let tied = BaseShape(
+    let tied = BaseShape.llama(
       layerCount: 2, hiddenSize: 4, queryWidth: 6, keyValueWidth: 3, intermediateSize: 5, vocabularySize: 7,
       hasOutputHead: false)
     let refusal = Refusal("lm_head") {

@@ -6,14 +6,18 @@ import WeftDeltas
 import WeftTensors
 
 @Suite struct WeightSiteTests {
-  static let base = BaseShape(
+  static let base = BaseShape.llama(
     layerCount: 2, hiddenSize: 40, queryWidth: 48, keyValueWidth: 12, intermediateSize: 52, vocabularySize: 101,
     hasOutputHead: true)
 
   @Test func namesAndOrder() {
     #expect(WeightSite.layer(3, .query).description == "layers.3.q_proj")
     #expect(WeightSite.outputHead.description == "lm_head")
-    let inOrder = (0..<12).flatMap { layer in Projection.allCases.map { WeightSite.layer(layer, $0) } } + [.outputHead]
+    let inOrder =
+      (0..<12).flatMap { layer in
+        Projection.allCases.map { WeightSite.layer(layer, $0) }
+          + (0..<11).flatMap { expert in [.gate, .up, .down].map { WeightSite.expert(layer, expert, $0) } }
+      } + [.outputHead]
     #expect(Set(inOrder.map(\.description)).count == inOrder.count)
     #expect(Set(inOrder).sorted() == inOrder)
   }
@@ -24,14 +28,14 @@ import WeftTensors
       .down: (40, 52),
     ]
     for projection in Projection.allCases {
-      let found = try #require(Self.base.shape(of: .layer(1, projection)))
-      #expect(try found == #require(expected[projection]))
+      let found = Self.base.shape(of: .layer(1, projection))
+      #expect(found?.out == expected[projection]?.0 && found?.in == expected[projection]?.1)
       #expect(Self.base.shape(of: .layer(2, projection)) == nil)
       #expect(Self.base.shape(of: .layer(-1, projection)) == nil)
     }
     let head = try #require(Self.base.shape(of: .outputHead))
     #expect(head == (101, 40))
-    let tied = BaseShape(
+    let tied = BaseShape.llama(
       layerCount: 1, hiddenSize: 1, queryWidth: 1, keyValueWidth: 1, intermediateSize: 1, vocabularySize: 1,
       hasOutputHead: false)
     #expect(tied.shape(of: .outputHead) == nil)

@@ -55,7 +55,7 @@ struct ElementwiseKernelTests {
         let angles = (0..<d / 2).map { _ in Double.random(in: -4...4, using: &generator) }
         let (cosines, sines) = (angles.map { Float(cos($0)) }, angles.map { Float(sin($0)) })
         let x = generator.floats(heads * d)
-        let y = Self.guarded(x) { kernels.rope($0, cosSin: cosines + sines, heads: heads, headDimension: d) }
+        let y = Self.guarded(x) { kernels.rope($0, cosSin: cosines + sines, heads: heads, headDimension: d, rotated: d) }
         var expected = x
         for h in 0..<heads {
           for i in 0..<d / 2 {

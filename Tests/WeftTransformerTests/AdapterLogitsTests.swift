@@ -83,7 +83,7 @@ struct AdapterLogitsTests {
 
   private func resident(_ name: String, _ runner: ModelRunner) throws -> ResidentAdapter {
     try ResidentAdapter(
-      runner.adapter(name).deltas, layerCount: runner.weights.config.layerCount, pool: runner.pool)
+      runner.adapter(name).deltas, groups: runner.weights.inputGroups, pool: runner.pool)
   }
 
   @Test(arguments: ["gqa-tied", "gqa-tied-f16"]) func nothingIsTheBase(base: String) throws {

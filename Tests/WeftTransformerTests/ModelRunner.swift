@@ -16,7 +16,8 @@ final class ModelRunner {
   private let blocks: [[Int32]]
 
   init(
-    _ path: String, threads: Int = 1, isa: ISA? = nil, kv: KVDType = .f32, sequences: Int = 8, length: Int = 128
+    _ path: String, threads: Int = 1, isa: ISA? = nil, kv: KVDType = .f32, sequences: Int = 8, length: Int = 128,
+    context: Int? = nil
   ) throws {
     pool = try ThreadPool(threads: threads)
     weights = try ModelWeights(Checkpoint(path: path), pool: pool)
@@ -25,7 +26,7 @@ final class ModelRunner {
     let cache = try KVCache(config: weights.config, blockCount: perSequence * sequences, dtype: kv)
     transformer = try Transformer(
       weights: weights, cache: cache, kernels: kernels, pool: pool, maximumRows: 256, maximumLogitRows: 256,
-      maximumDeltaWidth: 256)
+      maximumDeltaWidth: 256, contextLength: context)
     batch = Batch(maximumRows: 256, maximumSegments: sequences)
     // Blocks of a sequence lie scattered, so that the block table matters.
     blocks = (0..<sequences).map { sequence in (0..<perSequence).map { Int32($0 * sequences + sequence) } }
@@ -114,7 +115,7 @@ final class ModelRunner {
     ActiveMixture(
       try Mixture(parsing: text).parts.map { part in
         let deltas = try adapter(part.adapter).deltas
-        return (try ResidentAdapter(deltas, layerCount: weights.config.layerCount, pool: pool), part.weight)
+        return (try ResidentAdapter(deltas, groups: weights.inputGroups, pool: pool), part.weight)
       })
   }
 }

@@ -19,7 +19,8 @@ struct LoRAOptions {
     "target_modules": .read, "exclude_modules": .read, "layers_to_transform": .read, "layers_pattern": .read,
     "bias": .read, "init_lora_weights": .read,
 
-    "fan_in_fan_out": .inert, "auto_mapping": .inert, "revision": .inert, "task_type": .inert, "inference_mode": .inert, "lora_dropout": .inert,
+    "fan_in_fan_out": .inert, "auto_mapping": .inert, "revision": .inert, "task_type": .inert, "inference_mode": .inert,
+    "lora_dropout": .inert,
     "megatron_core": .inert, "qalora_group_size": .inert, "runtime_config": .inert,
     // `fan_in_fan_out` says how the base stores its weight, which the base knows.
     // The others only say how an initialisation works; `init_lora_weights` says whether it was used.

@@ -7,7 +7,8 @@ internal import WeftDeltas
 /// h += W_o attention(rope(W_q n), rope(W_k n), W_v n) with n = norm(h), then h += W_down (silu(W_gate m) * (W_up m)) with
 /// m = norm(h).
 enum Llama {
-  static let architecture = Architecture(modelTypes: ["llama"], ggufNames: ["llama"], interleavesHeads: true, configure: configure)
+  static let architecture = Architecture(
+    modelTypes: ["llama"], ggufNames: ["llama"], interleavesHeads: true, configure: configure)
 
   static let attentionMaps: Set<Projection> = [.query, .key, .value, .output]
   static let feedForwardMaps: Set<Projection> = [.gate, .up, .down]

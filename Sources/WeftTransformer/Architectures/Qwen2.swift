@@ -13,12 +13,14 @@ enum Qwen2 {
     return try config.validated(fields)
   }
 
-  /// With `use_sliding_window`, layers from `max_window_layers` on see a window only.
-  static func setWindows(_ config: inout ModelConfig, _ fields: ConfigFields) throws(ModelError) {
+  /// With `use_sliding_window`, some layers see a window only: those that `layer_types` names, else those of the model's rule.
+  static func setWindows(
+    _ config: inout ModelConfig, _ fields: ConfigFields, rule: (_ layer: Int, _ maximumWindowLayers: Int) -> Bool = { $0 >= $1 }
+  ) throws(ModelError) {
     guard try fields.bool("use_sliding_window", default: false) else { return }
     let window = try fields.integer(.slidingWindow, default: 0)
-    let first = try fields.integer(ConfigKey("max_window_layers", ""), default: config.layerCount)
+    let limit = try fields.integer(ConfigKey("max_window_layers", ""), default: config.layerCount)
     let sliding = try ModelConfig.slidingLayers(fields, count: config.layerCount)
-    for layer in config.layers.indices where sliding?[layer] ?? (layer >= first) { config.layers[layer].window = window }
+    for layer in config.layers.indices where sliding?[layer] ?? rule(layer, limit) { config.layers[layer].window = window }
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import WeftDeltas
+internal import WeftFormats
 
 /// Qwen 1.5 MoE and Qwen 2 MoE (Yang et al. 2024): Qwen 2 with many small experts, beside one that every token uses, weighted by
 /// a sigmoid.
@@ -11,10 +12,10 @@ enum Qwen2MoE {
     try fields.require("hidden_act", "silu")
     var config = try ModelConfig(fields, "qwen2_moe")
     if config.biases != nil { config.biases = try fields.bool("qkv_bias", default: true) ? [.query, .key, .value] : [] }
-    try Qwen2.setWindows(&config, fields)
+    try Qwen2.setWindows(&config, fields) { layer, limit in layer % 2 == 0 && layer < limit }
     // GGUF leaves the width of an expert to its tensors.
-    let width = fields.gguf?.tensors["blk.0.ffn_down_exps.weight"]?.columns
-    let shared = fields.gguf?.tensors["blk.0.ffn_down_shexp.weight"]?.columns
+    let width = fields.columns(of: "blk.0.ffn_down_exps.weight")
+    let shared = fields.columns(of: "blk.0.ffn_down_shexp.weight")
     try setExperts(
       &config, fields, width: width, shared: try fields.integer(.sharedIntermediateSize, default: shared ?? 0),
       normalizes: false)

@@ -17,12 +17,14 @@ enum Qwen3 {
     return names
   }()
 
-  static func validated(_ config: ModelConfig, _ fields: ConfigFields) throws(ModelError) -> ModelConfig {
+  static func validated(
+    _ config: ModelConfig, _ fields: ConfigFields, windows rule: (Int, Int) -> Bool = { $0 >= $1 }
+  ) throws(ModelError) -> ModelConfig {
     try fields.require("hidden_act", "silu")
     var config = config
     config.queryKeyNorm = .head
     if config.biases != nil, try fields.bool("attention_bias", default: false) { config.biases = Llama.attentionMaps }
-    try Qwen2.setWindows(&config, fields)
+    try Qwen2.setWindows(&config, fields, rule: rule)
     return try config.validated(fields)
   }
 }

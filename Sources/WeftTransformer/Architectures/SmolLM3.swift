@@ -23,7 +23,8 @@ enum SmolLM3 {
     where rotated.map({ $0[layer] == 0 }) ?? (interval > 0 && (layer + 1) % interval == 0) {
       config.layers[layer].rotary = nil
     }
-    try Qwen2.setWindows(&config, fields)
+    let hasPositions = config.layers.map { $0.rotary != nil }
+    try Qwen2.setWindows(&config, fields) { layer, _ in !hasPositions[layer] }
     return try config.validated(fields)
   }
 }

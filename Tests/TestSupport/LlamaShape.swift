@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import WeftDeltas
+
+extension BaseShape {
+  /// The modules of a Llama in transformers with these sizes.
+  package static func llama(
+    layerCount: Int, hiddenSize: Int, queryWidth: Int, keyValueWidth: Int, intermediateSize: Int, vocabularySize: Int,
+    hasOutputHead: Bool
+  ) -> BaseShape {
+    let maps: [(Projection, String, Size)] = [
+      (.query, "self_attn.q_proj", (queryWidth, hiddenSize)), (.key, "self_attn.k_proj", (keyValueWidth, hiddenSize)),
+      (.value, "self_attn.v_proj", (keyValueWidth, hiddenSize)), (.output, "self_attn.o_proj", (hiddenSize, queryWidth)),
+      (.gate, "mlp.gate_proj", (intermediateSize, hiddenSize)), (.up, "mlp.up_proj", (intermediateSize, hiddenSize)),
+      (.down, "mlp.down_proj", (hiddenSize, intermediateSize)),
+    ]
+    var sizes: [WeightSite: Size] = [:]
+    var modules: [BaseModule] = []
+    for layer in 0..<layerCount {
+      for (projection, name, size) in maps {
+        sizes[.layer(layer, projection)] = size
+        modules.append(BaseModule(path: "model.layers.\(layer).\(name)", sites: [.layer(layer, projection)]))
+      }
+    }
+    if hasOutputHead {
+      sizes[.outputHead] = (vocabularySize, hiddenSize)
+      modules.append(BaseModule(path: "lm_head", sites: [.outputHead]))
+    }
+    return BaseShape(layerCount: layerCount, sizes: sizes, modules: modules, root: "model.")
+  }
+
+  /// The path of a site, which must be one of this base.
+  package func modulePath(_ site: WeightSite) -> String { path(of: site) ?? "no module for \(site)" }
+}

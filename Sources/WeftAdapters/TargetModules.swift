@@ -16,6 +16,8 @@ struct TargetModules {
 
   private let target: Names?
   private let exclude: Names?
+  /// Ends of parameter names: stacked experts, and weights that are no linear module's.
+  private let parameters: [String]
   private let layers: Set<Int>?
   private let layerPatterns: [NamePattern]
 
@@ -29,6 +31,7 @@ struct TargetModules {
       target = try TargetModules.names("target_modules", config)
     }
     exclude = try TargetModules.names("exclude_modules", config)
+    parameters = try config.strings("target_parameters") ?? []
     let layers = try config.integers("layers_to_transform") ?? []
     if !layers.isEmpty, config["target_modules"]?.array == nil {
       throw config.malformed(
@@ -44,14 +47,22 @@ struct TargetModules {
   }
 
   /// Whether the config says which modules are adapted. If not, those are whose tensors exist.
-  var isStated: Bool { target != nil }
+  var isStated: Bool { target != nil || !parameters.isEmpty }
+
+  /// Whether a stacked parameter is adapted.
+  func contains(parameter module: BaseModule) -> Bool { namesParameter(module.name) }
+
+  private func namesParameter(_ name: String) -> Bool {
+    parameters.contains { name == $0 || name.hasSuffix(".\($0)") }
+  }
 
   /// Whether the config adapts a module; true for all when nothing is stated.
   func contains(_ module: BaseModule) throws(AdapterError) -> Bool {
     let path = module.path
     if let exclude, try TargetModules.matches(exclude, path) { return false }
-    guard let target else { return true }
-    if case .allLinear = target { return !module.sites.contains(.outputHead) }
+    if namesParameter(path + ".weight") { return true }
+    guard let target else { return parameters.isEmpty }
+    if case .allLinear = target { return module.sites.allSatisfy(\.isPlainLinear) }
     guard try TargetModules.matches(target, path) else { return false }
     // A module that is listed by its whole path is adapted whatever the layers.
     if case .ends(let names) = target, names.contains(path) { return true }
@@ -72,6 +83,16 @@ struct TargetModules {
     case .ends(let names): names.contains { path == $0 || path.hasSuffix(".\($0)") }
     case .expression(let pattern): try pattern.matches(path)
     case .allLinear: true
+    }
+  }
+}
+
+extension WeightSite {
+  /// Whether transformers has a linear module for it, apart from the head: experts and their scores are parameters.
+  fileprivate var isPlainLinear: Bool {
+    switch self {
+    case .layer(_, let projection): projection != .router
+    case .expert, .outputHead: false
     }
   }
 }

@@ -4,16 +4,23 @@
 package struct BaseModule: Hashable, Sendable {
   /// The path in transformers: `model.layers.3.self_attn.qkv_proj`.
   package let path: String
-  /// The matrices whose rows lie under each other in the weight of this module: three for a fused `qkv_proj`.
+  /// The name of a stacked parameter [experts, out, in] of the module; nil for the weight of a linear module.
+  package let parameter: String?
+  /// The matrices whose rows lie under each other in the weight of this module: three for a fused `qkv_proj`. Of a stacked
+  /// parameter, those of the first expert, then those of the second, and so on.
   package let sites: [WeightSite]
   /// False for another spelling of sites that a module of the published model has: `q_proj` where that has `qkv_proj`.
   package let isPublished: Bool
 
-  package init(path: String, sites: [WeightSite], isPublished: Bool = true) {
+  package init(path: String, parameter: String? = nil, sites: [WeightSite], isPublished: Bool = true) {
     self.path = path
+    self.parameter = parameter
     self.sites = sites
     self.isPublished = isPublished
   }
+
+  /// The path, with the stacked parameter: what patterns and `target_parameters` are compared with.
+  package var name: String { parameter.map { "\(path).\($0)" } ?? path }
 }
 
 /// What decides which deltas fit a base: its weight matrices with their sizes, and the modules that adapter files name.
@@ -35,7 +42,8 @@ package struct BaseShape: Sendable {
     self.sizes = sizes
     self.modules = modules.filter { $0.sites.allSatisfy { sizes[$0] != nil } }
     self.root = root
-    byPath = Dictionary(self.modules.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
+    byPath = Dictionary(
+      self.modules.filter { $0.parameter == nil }.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
   }
 
   /// True when the output head is a matrix of its own; false when it is the embedding (tied).
@@ -49,6 +57,11 @@ package struct BaseShape: Sendable {
 
   /// The module at a path, with or without the root; nil when the base has none.
   package func module(at path: String) -> BaseModule? { byPath[path] ?? byPath[root + path] }
+
+  /// The stacked parameters of the module at a path, in their order.
+  package func parameters(at path: String) -> [BaseModule] {
+    modules.filter { $0.parameter != nil && ($0.path == path || $0.path == root + path) }
+  }
 
   /// True when the path would name a module if its layer number were in range.
   package func isBeyondLayers(_ path: String) -> Bool {

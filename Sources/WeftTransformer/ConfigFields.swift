@@ -128,6 +128,11 @@ package struct ConfigFields {
     }
   }
 
+  /// True when `config.json` has the field and says null: switched off, where absent may mean a default.
+  package func isNull(_ key: ConfigKey) -> Bool {
+    json?.members?.contains { $0.key == spellings[key] ?? key.huggingFace && $0.value.isNull } ?? false
+  }
+
   /// True when the file has the field.
   package func has(_ key: ConfigKey) -> Bool { value(key) != nil }
 

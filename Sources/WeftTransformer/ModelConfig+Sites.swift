@@ -56,12 +56,19 @@ extension ModelConfig {
     var modules: [BaseModule] = []
     for layer in layers.indices {
       var published: Set<WeightSite> = []
-      for linear in names.linears {
+      for linear in names.linears where linear.experts == .stacked {
+        guard let experts, let dot = linear.name.lastIndex(of: "."), layers[layer].isSparse else { continue }
+        modules.append(
+          BaseModule(
+            path: names.layer(layer, String(linear.name[..<dot])), parameter: String(linear.name[dot...].dropFirst()),
+            sites: (0..<experts.count).flatMap { expert in linear.projections.map { .expert(layer, expert, $0) } }))
+      }
+      for linear in names.linears where linear.experts != .stacked {
         for expert in linear.experts == .each ? 0..<(experts?.count ?? 0) : 0..<1 {
           let sites: [WeightSite] = linear.projections.map {
             linear.experts == .none ? .layer(layer, $0) : .expert(layer, expert, $0)
           }
-          guard linear.experts != .stacked, sites.allSatisfy({ sizes[$0] != nil }) else { continue }
+          guard sites.allSatisfy({ sizes[$0] != nil }) else { continue }
           modules.append(
             BaseModule(
               path: names.layer(layer, linear.name.replacing("*", with: "\(expert)")), sites: sites,

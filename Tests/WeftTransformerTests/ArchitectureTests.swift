@@ -3,6 +3,7 @@
 import Foundation
 import TestSupport
 import Testing
+import WeftAdapters
 import WeftFormats
 import WeftTensors
 import WeftTransformer
@@ -20,8 +21,19 @@ import WeftTransformer
     for form in [name, name + "/model.gguf"] where FileManager.default.fileExists(atPath: Self.folder + "/" + form) {
       do {
         let runner = try ModelRunner(Self.folder + "/" + form, context: name == "phi4mini-short" ? 16 : nil)
-        let error = relativeError(runner.logits(tokens), try golden.floats("logits"))
+        let full = form != name && name == "mistral-window" ? "logits_full" : "logits"
+        let error = relativeError(runner.logits(tokens), try golden.floats(full))
         print("ERR", form, error)
+        for adapter in ["adapter", "adapter-unfused", "adapter-per-expert"] {
+          let path = Self.folder + "/\(name)/\(adapter)"
+          guard FileManager.default.fileExists(atPath: path) else { continue }
+          let golden = try Golden("architectures/\(name)/\(adapter)/expected.safetensors")
+          let read = try AdapterReader.read(folder: path, name: adapter, base: runner.weights.shape)
+          let resident = try ResidentAdapter(read.deltas, groups: runner.weights.inputGroups, pool: runner.pool)
+          let mixture = ActiveMixture([(resident, 1)])
+          let tokens = try golden.integers("tokens").map(Int32.init)
+          print("ERR", form, adapter, relativeError(runner.logits(tokens, mixture: mixture), try golden.floats("logits")))
+        }
       } catch { print("FAIL", form, error) }
     }
   }

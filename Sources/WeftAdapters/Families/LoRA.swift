@@ -12,21 +12,24 @@ enum LoRA {
   static func resolve(_ folder: inout AdapterFolder, base: BaseShape) throws(AdapterError) -> DeltaSet {
     let options = try LoRAOptions(folder.config)
     let factors = try factorNames(in: folder, base: base)
-    var operators: [WeightSite: DeltaOperator] = [:]
+    var found: [(WeightSite, DeltaOperator)] = []
     // What the config does not target stays in the folder, and the reader refuses it.
-    for (module, names) in factors where try options.target.contains(module) {
-      for (site, delta) in try deltas(module, names, options, &folder, base) {
-        guard operators.updateValue(delta, forKey: site) == nil else {
-          throw .duplicateTensor(
-            location: folder.tensorsLocation, tensor: names[.b] ?? module.path, other: "another tensor for \(site)")
-        }
+    for (module, names) in factors.modules where try options.target.contains(module) {
+      found += try deltas(module, names, options, &folder, base)
+    }
+    for (path, pairs) in factors.experts { found += try experts(path, pairs, options, &folder, base) }
+    var operators: [WeightSite: DeltaOperator] = [:]
+    for (site, delta) in found {
+      guard operators.updateValue(delta, forKey: site) == nil else {
+        throw .duplicateTensor(
+          location: folder.tensorsLocation, tensor: base.path(of: site) ?? "\(site)", other: "another tensor for \(site)")
       }
     }
     try requireTargets(options.target, operators, location: folder.tensorsLocation, base: base)
     return DeltaSet(operators)
   }
 
-  private enum Factor: CaseIterable {
+  enum Factor: CaseIterable {
     case a, b
 
     /// What follows the module path on disk. Files that were not written by PEFT's save keep its in-memory adapter name.
@@ -38,15 +41,29 @@ enum LoRA {
     }
   }
 
-  /// The tensor names of every module in the file, each for a module that the base has, in the order of their paths.
-  private static func factorNames(
-    in folder: AdapterFolder, base: BaseShape
-  ) throws(AdapterError) -> [(module: BaseModule, names: [Factor: String])] {
+  /// The tensor names in the file, by the modules of the base that they belong to, in the order of their paths.
+  private struct FactorNames {
+    var modules: [(module: BaseModule, names: [Factor: String])] = []
+    /// Of modules with stacked parameters, by how many `base_layer` follow the path.
+    var experts: [(path: String, pairs: [Int: [Factor: String]])] = []
+  }
+
+  private static func factorNames(in folder: AdapterFolder, base: BaseShape) throws(AdapterError) -> FactorNames {
     var factors: [BaseModule: [Factor: String]] = [:]
+    var experts: [String: [Int: [Factor: String]]] = [:]
     let location = folder.tensorsLocation
     for name in folder.tensorNames {
       guard let (path, factor) = split(name) else { throw unknown(name, base, location) }
       guard let module = base.module(at: path) else {
+        var (outer, depth) = (path, 0)
+        while outer.hasSuffix(".base_layer") {
+          outer.removeLast(".base_layer".count)
+          depth += 1
+        }
+        if !base.parameters(at: outer).isEmpty {
+          experts[outer, default: [:]][depth, default: [:]][factor] = name
+          continue
+        }
         if path == "lm_head" { throw .noOutputHead(location: location, tensor: name) }
         guard base.isBeyondLayers(path) else { throw unknown(name, base, location) }
         throw .layerOutOfRange(location: location, tensor: name, layerCount: base.layerCount)
@@ -55,7 +72,9 @@ enum LoRA {
         throw .duplicateTensor(location: location, tensor: other, other: name)
       }
     }
-    return factors.sorted { $0.key.path < $1.key.path }.map { (module: $0.key, names: $0.value) }
+    return FactorNames(
+      modules: factors.sorted { $0.key.path < $1.key.path }.map { (module: $0.key, names: $0.value) },
+      experts: experts.sorted { $0.key < $1.key }.map { (path: $0.key, pairs: $0.value) })
   }
 
   /// The path of the module and the factor that a tensor name speaks of: `base_model.model.`, the path, the parameter. Files
@@ -112,7 +131,7 @@ enum LoRA {
   }
 
   /// The name that is missing beside the one factor that is there, in the same spelling.
-  private static func partner(of names: [Factor: String]) -> String {
+  static func partner(of names: [Factor: String]) -> String {
     for (factor, other) in [(Factor.a, Factor.b), (.b, .a)] {
       guard let name = names[factor] else { continue }
       for (own, missing) in zip(factor.parameters, other.parameters) where name.hasSuffix(own) {
@@ -128,8 +147,12 @@ enum LoRA {
     _ target: TargetModules, _ operators: [WeightSite: DeltaOperator], location: String, base: BaseShape
   ) throws(AdapterError) {
     guard target.isStated else { return }
-    for module in base.modules where module.isPublished {
+    // Experts are modules of their own in some versions of transformers and stacked in others: names that would fit both
+    // speak of experts only where the file adapts some in that layer.
+    let sparse = Set(operators.keys.compactMap { if case .expert(let layer, _, _) = $0 { layer } else { nil } })
+    for module in base.modules where module.isPublished && module.parameter == nil {
       guard try target.contains(module), module.sites.contains(where: { operators[$0] == nil }) else { continue }
+      if case .expert(let layer, _, _) = module.sites[0], !sparse.contains(layer) { continue }
       throw .missingTensor(location: location, tensor: "base_model.model.\(module.path).lora_A.weight")
     }
   }

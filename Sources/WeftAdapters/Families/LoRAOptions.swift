@@ -17,7 +17,7 @@ struct LoRAOptions {
     "peft_type": .read, "base_model_name_or_path": .read, "peft_version": .read,
     "r": .read, "lora_alpha": .read, "use_rslora": .read, "rank_pattern": .read, "alpha_pattern": .read,
     "target_modules": .read, "exclude_modules": .read, "layers_to_transform": .read, "layers_pattern": .read,
-    "bias": .read, "init_lora_weights": .read,
+    "target_parameters": .read, "bias": .read, "init_lora_weights": .read,
 
     "fan_in_fan_out": .inert, "auto_mapping": .inert, "revision": .inert, "task_type": .inert, "inference_mode": .inert,
     "lora_dropout": .inert,
@@ -27,7 +27,7 @@ struct LoRAOptions {
     "eva_config": .inert, "corda_config": .inert, "loftq_config": .inert, "lora_ga_config": .inert,
 
     "use_dora": .off, "lora_bias": .off, "modules_to_save": .off, "trainable_token_indices": .off,
-    "target_parameters": .off, "layer_replication": .off, "alora_invocation_tokens": .off, "use_qalora": .off,
+    "layer_replication": .off, "alora_invocation_tokens": .off, "use_qalora": .off,
     "use_bdlora": .off, "kasa_config": .off, "arrow_config": .off, "velora_config": .off, "monteclora_config": .off,
     "megatron_config": .off, "ensure_weight_tying": .off,
   ]
@@ -58,14 +58,14 @@ struct LoRAOptions {
 
   /// The rank that the config gives to a module.
   func rank(of module: BaseModule) throws(AdapterError) -> Int {
-    for entry in rankPatterns where try entry.pattern.matches(module.path) { return entry.rank }
+    for entry in rankPatterns where try entry.pattern.matches(module.name) { return entry.rank }
     return rank
   }
 
   /// alpha / rank, or alpha / sqrt(rank) with `use_rslora`.
   func scale(of module: BaseModule, rank: Int) throws(AdapterError) -> Float {
     var alpha = alpha
-    for entry in alphaPatterns where try entry.pattern.matches(module.path) {
+    for entry in alphaPatterns where try entry.pattern.matches(module.name) {
       alpha = entry.alpha
       break
     }

@@ -8,10 +8,10 @@ enum Gemma2 {
   ) { fields throws(ModelError) in
     var config = try Gemma.configure(fields, "gemma2")
     config.hasOutputNorms = true
-    config.attentionSoftcap = Float(try fields.number(.attentionSoftcap, default: 50))
-    config.logitSoftcap = Float(try fields.number(.logitSoftcap, default: 30))
+    config.attentionSoftcap = Float(try fields.number(.attentionSoftcap, default: fields.isNull(.attentionSoftcap) ? 0 : 50))
+    config.logitSoftcap = Float(try fields.number(.logitSoftcap, default: fields.isNull(.logitSoftcap) ? 0 : 30))
     config.attentionScale = try scale(fields, config, largest: 46)
-    let window = try fields.integer(.slidingWindow, default: 4096)
+    let window = try fields.integer(.slidingWindow, default: fields.isNull(.slidingWindow) ? 0 : 4096)
     let sliding = try ModelConfig.slidingLayers(fields, count: config.layerCount)
     for layer in config.layers.indices where sliding?[layer] ?? (layer % 2 == 0) { config.layers[layer].window = window }
     return try config.validated(fields)

@@ -14,7 +14,12 @@ enum Gemma3 {
     config.attentionSoftcap = Float(try fields.number(.attentionSoftcap, default: 0))
     config.logitSoftcap = Float(try fields.number(.logitSoftcap, default: 0))
     config.attentionScale = try Gemma2.scale(fields, config, largest: 62)
-    let window = try fields.integer(.slidingWindow, default: fields.gguf == nil ? 4096 : 0)
+    if try fields.bool("use_bidirectional_attention", default: false) {
+      throw .unsupported(
+        location: fields.location, field: "use_bidirectional_attention", expected: "false", found: "true")
+    }
+    let window = try fields.integer(
+      .slidingWindow, default: fields.gguf == nil && !fields.isNull(.slidingWindow) ? 4096 : 0)
     let pattern = try fields.integer(.slidingPattern, default: 6)
     let sliding = try ModelConfig.slidingLayers(fields, count: config.layerCount)
     config.rotaries = [

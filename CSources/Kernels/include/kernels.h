@@ -49,6 +49,7 @@ typedef struct weft_attention_task {
   const int32_t *block_table;  // block of tokens [16 i, 16 i + 16) is number block_table[i]
   const void *keys;            // block b: keys + b * block_stride bytes, laid out [head_dim][16 tokens]
   const void *values;          // block b: values + b * block_stride bytes, laid out [16 tokens][head_dim rounded up to 16]
+                               // q8_0: int8 in this layout, then f16 scales [head_dim / 32 rounded up][16 tokens]
   size_t block_stride;         // bytes
   float scale;                 // multiplies the scores; 1 / sqrt(head_dim) in Llama
   float softcap;               // then a score s becomes softcap * tanh(s / softcap) (Gemma 2); 0 = it stays
@@ -93,10 +94,16 @@ typedef struct weft_attention_task {
   /* One token's key and value of one head into slot `slot` of a KV block (layout above). head_dim floats each. */             \
   X(kv_store_f32, void, (void *keys, void *values, const float *k, const float *v, size_t head_dim, size_t slot))              \
   X(kv_store_f16, void, (void *keys, void *values, const float *k, const float *v, size_t head_dim, size_t slot))              \
+  /* The same as int8 with an f16 scale for every 32 dimensions of the token; where head_dim is no multiple of 32, the rest    \
+     of it has a scale of its own. scale = max|x| / 127, at most 65504, rounded to f16; q = round-to-even(x * (1 / scale)),    \
+     clamped to +-127, or 0 where the scale is 0. Equal bit for bit on all tiers. */                                           \
+  X(kv_store_q8_0, void, (void *keys, void *values, const float *k, const float *v, size_t head_dim, size_t slot))             \
   /* out = softmax(softcap(scale q K^T)) V with a running softmax over chunks of 64 keys (Milakov & Gimelshein 2018), causal   \
      and within the window. Blocks that no row sees are not read. */                                                           \
   X(attention_f32, void, (const weft_attention_task *task))                                                                    \
-  X(attention_f16, void, (const weft_attention_task *task))
+  X(attention_f16, void, (const weft_attention_task *task))                                                                    \
+  /* A score sums 32 dimensions q k before it multiplies them with their scale; p is multiplied with a value's scale first. */ \
+  X(attention_q8_0, void, (const weft_attention_task *task))
 
 typedef struct weft_kernels {
   const char *isa;

@@ -104,7 +104,6 @@ void NAME(quantize_q8)(void *xq, const float *x, size_t cols, size_t begin, size
     float inverse = largest > 0x1p-120f ? 127.0f / largest : 0;
     vi16 first = __builtin_convertvector(__builtin_elementwise_roundeven(low * inverse), vi16);
     vi16 second = __builtin_convertvector(__builtin_elementwise_roundeven(high * inverse), vi16);
-    typedef int8_t vb16 __attribute__((vector_size(16)));
     vb16 bytes[2] = {__builtin_convertvector(first, vb16), __builtin_convertvector(second, vb16)};
     memcpy(q + c, bytes, 32);
     scales[c / WEFT_BLOCK] = largest / 127.0f;

@@ -1,44 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
-// Load time: file layout -> packed layout. The layouts are described in kernels.h.
+// Load time: file layout -> packed layout. The layouts are described in kernels.h and formats/packed.h.
 #include <string.h>
 
-#include "include/kernels.h"
-
-enum { Q8_0_BYTES = 34, Q4_0_BYTES = 18 };
+#include "formats/packed.h"
 
 static size_t element_bytes(int format) { return format == WEFT_F32 ? 4 : 2; }
 
 static size_t tile_bytes(int format, size_t cols) {
-  size_t blocks = cols / WEFT_BLOCK;
-  switch (format) {
-    case WEFT_Q8_0: return blocks * (512 + 32);
-    case WEFT_Q4_0: return blocks * (256 + 32);
-    default: return cols * WEFT_TILE * element_bytes(format);
-  }
+  const quantized_format *quantized = &quantized_formats[format];
+  if (quantized->bits) return packed_layout_of(quantized, cols).tile_bytes;
+  return cols * WEFT_TILE * element_bytes(format);
 }
 
 size_t weft_packed_bytes(int format, size_t rows, size_t cols) {
   return (rows + WEFT_TILE - 1) / WEFT_TILE * tile_bytes(format, cols);
 }
 
-// `size` and `flip` are constants where this is called, so that the copies become plain moves.
+// `size` is a constant where this is called, so that the copies become plain moves.
 static inline __attribute__((always_inline)) void pack_row_float(char *tile, const char *row, size_t lane, size_t cols,
                                                                  const size_t size) {
   for (size_t c = 0; c < cols; c++) memcpy(tile + (c * WEFT_TILE + lane) * size, row + c * size, size);
 }
 
-// Quants go in groups of four columns: one 32-bit word per row and group.
-static inline __attribute__((always_inline)) void pack_row_quantized(uint8_t *tile, const uint8_t *row, size_t lane, size_t blocks,
-                                                                     const size_t quants, const uint32_t flip) {
-  const size_t tile_block = quants * WEFT_TILE;
-  for (size_t b = 0; b < blocks; b++, row += 2 + quants) {
-    for (size_t group = 0; group < quants / 4; group++) {
-      uint32_t word;
-      memcpy(&word, row + 2 + group * 4, 4);
-      word ^= flip;
-      memcpy(tile + b * tile_block + group * 64 + lane * 4, &word, 4);
+// 32 quants of one row. Four columns are handled as one word: bits do not cross bytes.
+static void pack_quants(uint8_t *block, const uint8_t *q, size_t lane, unsigned bits) {
+  uint32_t groups[8];
+  memcpy(groups, q, 32);
+  for (unsigned shift = 0; shift < bits;) {
+    unsigned width = plane_bits(bits, shift);
+    uint32_t mask = 0x01010101u * ((1u << width) - 1);
+    for (unsigned v = 0; v < width; v++, block += 64) {
+      uint32_t word = 0;
+      for (unsigned k = 0; k < 8 / width; k++) word |= (groups[v + width * k] >> shift & mask) << width * k;
+      memcpy(block + lane * 4, &word, 4);
     }
-    memcpy(tile + blocks * tile_block + (b * WEFT_TILE + lane) * 2, row, 2);
+    shift += width;
+  }
+}
+
+static void pack_row_quantized(uint8_t *tile, const uint8_t *row, size_t lane, size_t cols, int format) {
+  const quantized_format *f = &quantized_formats[format];
+  const packed_layout p = packed_layout_of(f, cols);
+  const size_t subs = WEFT_BLOCK / f->sub, file_blocks = f->block_elements / WEFT_BLOCK;
+  for (size_t b = 0; b < cols / WEFT_BLOCK; row += f->block_bytes) {
+    quantized_block block;
+    quantized_unpack(&block, format, row);
+    uint8_t *chunk = tile + b / p.blocks * p.chunk_bytes;
+    if (f->scale != SCALE_BLOCK) memcpy(chunk + p.d + lane * 2, &block.d, 2);
+    if (f->min == MIN_BYTES) memcpy(chunk + p.e + lane * 2, &block.e, 2);
+    for (size_t i = 0; i < file_blocks; i++, b++) {
+      size_t n = b % p.blocks;
+      uint8_t *scales = chunk + p.scales + n * p.scale_step, *mins = chunk + p.mins + n * p.min_step;
+      pack_quants(chunk + n * p.block_bytes, block.q + i * WEFT_BLOCK, lane, f->bits);
+      if (f->scale == SCALE_BLOCK) memcpy(scales + lane * 2, &block.d, 2);
+      if (f->min == MIN_BLOCK) memcpy(mins + lane * 2, &block.e, 2);
+      for (size_t s = 0; s < subs; s++) {
+        if (f->scale == SCALE_BYTES) scales[s * WEFT_TILE + lane] = (uint8_t)block.scales[i * subs + s];
+        if (f->min == MIN_BYTES) mins[lane * subs + s] = block.mins[i * subs + s];
+      }
+    }
   }
 }
 
@@ -52,14 +72,10 @@ void weft_pack(void *packed, int format, const void *w, size_t row_bytes, size_t
       size_t r = t * WEFT_TILE + lane;
       const char *row = (const char *)w + (row_map ? (size_t)row_map[r] : r) * row_bytes;
       switch (format) {
-        case WEFT_Q8_0:
-          pack_row_quantized((uint8_t *)tile, (const uint8_t *)row, lane, cols / WEFT_BLOCK, Q8_0_BYTES - 2, 0x80808080u);
-          break;
-        case WEFT_Q4_0:
-          pack_row_quantized((uint8_t *)tile, (const uint8_t *)row, lane, cols / WEFT_BLOCK, Q4_0_BYTES - 2, 0);
-          break;
         case WEFT_F32: pack_row_float(tile, row, lane, cols, 4); break;
-        default: pack_row_float(tile, row, lane, cols, 2); break;
+        case WEFT_F16:
+        case WEFT_BF16: pack_row_float(tile, row, lane, cols, 2); break;
+        default: pack_row_quantized((uint8_t *)tile, (const uint8_t *)row, lane, cols, format); break;
       }
     }
   }

@@ -81,7 +81,7 @@ public final class Engine {
     routingBlocks = blocks.allocate(routing) ?? []
     do {
       let cache = try KVCache(
-        config: config, blockCount: total + routing, dtype: options.kvType == .f16 ? .f16 : .f32)
+        config: config, blockCount: total + routing, dtype: options.kvType.dtype)
       transformer = try Transformer(
         weights: weights, cache: cache, kernels: kernels, pool: pool, maximumRows: options.maximumStepRows,
         maximumLogitRows: min(options.maximumStepRows, max(options.maximumSequences, 8)),

@@ -1,11 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+internal import WeftTensors
 
 /// What an engine reserves when it is opened.
 public struct EngineOptions: Sendable {
   /// How keys and values are stored.
-  public enum KVType: String, Sendable, CaseIterable { case f16, f32 }
+  public enum KVType: String, Sendable, CaseIterable {
+    case f16, f32
+    /// int8 with an f16 scale for every 32 dimensions of a token: a little more than half of `f16`.
+    case q8_0
+
+    var dtype: KVDType {
+      switch self {
+      case .f16: .f16
+      case .f32: .f32
+      case .q8_0: .q8_0
+      }
+    }
+  }
 
   /// Threads of a step, the caller's included. Default: the processors that this process may use.
   public var threads: Int

@@ -5,9 +5,24 @@ internal import CWeftKernels
 /// How the KV cache stores keys and values.
 package enum KVDType: Sendable {
   case f32, f16
+  /// int8 with an f16 scale for every 32 dimensions of a token; the rest of a head that is no multiple of 32 has its own.
+  case q8_0
 
-  /// Bytes of one element.
-  package var byteCount: Int { self == .f32 ? 4 : 2 }
+  /// Bytes of the keys of one head in a block of 16 tokens.
+  package func keyBytes(headDimension: Int) -> Int { blockBytes(width: headDimension, headDimension) }
+  /// Bytes of the values of one head in a block of 16 tokens: rows of them are padded to 16.
+  package func valueBytes(headDimension: Int) -> Int { blockBytes(width: MatrixView.padded(headDimension), headDimension) }
+
+  private func blockBytes(width: Int, _ headDimension: Int) -> Int {
+    let elements = width * Kernels.kvBlockTokens
+    switch self {
+    case .f32: return elements * 4
+    case .f16: return elements * 2
+    case .q8_0:
+      let scales = (headDimension + MatrixView.blockColumns - 1) / MatrixView.blockColumns * Kernels.kvBlockTokens
+      return elements + scales * 2
+    }
+  }
 }
 
 /// Rows of one sequence at consecutive positions, for one key-value head: what one call of attention reads and writes.
@@ -73,6 +88,7 @@ extension Kernels {
     switch dtype {
     case .f32: table.attention_f32(&raw)
     case .f16: table.attention_f16(&raw)
+    case .q8_0: table.attention_q8_0(&raw)
     }
   }
 
@@ -85,6 +101,7 @@ extension Kernels {
     switch dtype {
     case .f32: table.kv_store_f32(keys, values, k, v, headDimension, slot)
     case .f16: table.kv_store_f16(keys, values, k, v, headDimension, slot)
+    case .q8_0: table.kv_store_q8_0(keys, values, k, v, headDimension, slot)
     }
   }
 }

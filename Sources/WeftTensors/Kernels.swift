@@ -62,7 +62,19 @@ package struct Kernels: @unchecked Sendable {
       case .bf16: table.matmul_bf16!
       case .q8_0: table.matmul_q8_0!
       case .q4_0: table.matmul_q4_0!
-      default: table.matmul_f32!
+      case .q4_1: table.matmul_q4_1!
+      case .q5_0: table.matmul_q5_0!
+      case .q5_1: table.matmul_q5_1!
+      case .q2_k: table.matmul_q2_k!
+      case .q3_k: table.matmul_q3_k!
+      case .q4_k: table.matmul_q4_k!
+      case .q5_k: table.matmul_q5_k!
+      case .q6_k: table.matmul_q6_k!
+      case .iq4_nl: table.matmul_iq4_nl!
+      case .iq4_xs: table.matmul_iq4_xs!
+      case .tq1_0, .tq2_0: table.matmul_tq2_0!
+      case .mxfp4: table.matmul_mxfp4!
+      case .f32, .i32, .i64, .u8: table.matmul_f32!  // integers are never packed
       }
     kernel(
       y, yStride, matrix.base, x, xStride, matrix.columns, tiles.lowerBound, tiles.upperBound, rows, accumulate ? 1 : 0)

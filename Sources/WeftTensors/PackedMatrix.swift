@@ -16,7 +16,7 @@ package struct MatrixView {
   /// Rows rounded up to whole tiles: the width that an output row must have.
   package var paddedRows: Int { tileCount * MatrixView.tileRows }
   /// Whether products want activations in int8 blocks.
-  package var wantsQuantizedInput: Bool { dtype == .q8_0 || dtype == .q4_0 }
+  package var wantsQuantizedInput: Bool { dtype.isQuantized }
 
   /// Output rows in a tile.
   package static let tileRows = Int(WEFT_TILE)
@@ -40,7 +40,7 @@ package struct PackedMatrix: @unchecked Sendable {
   /// Packs `tensor` ([out, in]), all threads together. The dtype must be a weight format.
   /// - Parameter rowMap: for every row of the result the row of the tensor it comes from; nil for the identity.
   package init(_ tensor: Tensor, rowMap: [Int32]? = nil, pool: ThreadPool) throws(StorageError) {
-    precondition(tensor.dtype.rawValue <= DType.q4_0.rawValue)
+    precondition(tensor.dtype.isWeight)
     let format = Int32(tensor.dtype.rawValue)
     storage = try Storage(byteCount: weft_packed_bytes(format, tensor.rows, tensor.columns))
     view = MatrixView(

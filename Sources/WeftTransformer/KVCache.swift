@@ -4,7 +4,8 @@ package import WeftTensors
 
 /// Storage of keys and values in blocks of 16 tokens; no policy. Which sequence owns which block is the engine's business.
 ///
-/// One block of one layer holds, for each key-value head, keys [headDimension][16] and values [16][padded headDimension].
+/// One block of one layer holds, for each key-value head, keys [headDimension][16] and values [16][padded headDimension]; with
+/// `q8_0`, each with the scales of its tokens behind it.
 package struct KVCache: @unchecked Sendable {
   private let storage: Storage
   /// Blocks in each layer.
@@ -20,16 +21,14 @@ package struct KVCache: @unchecked Sendable {
 
   /// Bytes that one block of 16 tokens takes in all layers together.
   package static func blockBytes(config: ModelConfig, dtype: KVDType) -> Int {
-    let padded = MatrixView.padded(config.headDimension)
-    return config.layerCount * config.keyValueHeadCount * Kernels.kvBlockTokens * (config.headDimension + padded)
-      * dtype.byteCount
+    config.layerCount * config.keyValueHeadCount
+      * (dtype.keyBytes(headDimension: config.headDimension) + dtype.valueBytes(headDimension: config.headDimension))
   }
 
   /// Reserves `blockCount` blocks in every layer.
   package init(config: ModelConfig, blockCount: Int, dtype: KVDType) throws(StorageError) {
-    let padded = MatrixView.padded(config.headDimension)
-    keyBytes = Kernels.kvBlockTokens * config.headDimension * dtype.byteCount
-    headBytes = keyBytes + Kernels.kvBlockTokens * padded * dtype.byteCount
+    keyBytes = dtype.keyBytes(headDimension: config.headDimension)
+    headBytes = keyBytes + dtype.valueBytes(headDimension: config.headDimension)
     blockStride = headBytes * config.keyValueHeadCount
     self.blockCount = blockCount
     self.dtype = dtype

@@ -3,13 +3,6 @@
 import ArgumentParser
 import WeftEngine
 
-/// The spelling of `EngineOptions.KVType` on the command line.
-enum KVTypeArgument: String, ExpressibleByArgument, CaseIterable {
-  case f16, f32
-
-  var type: EngineOptions.KVType { self == .f16 ? .f16 : .f32 }
-}
-
 /// The options of all commands that run a model.
 struct ModelOptions: ParsableArguments {
   @Option(help: ArgumentHelp("A GGUF file or a Hugging Face folder (default: the demo model).", valueName: "path"))
@@ -35,17 +28,16 @@ struct ModelOptions: ParsableArguments {
   var context: Int?
 
   @Option(help: "How keys and values are stored (default: f16; for logits f32).")
-  var kvType: KVTypeArgument?
+  var kvType: EngineOptions.KVType?
 
   /// Opens the model with its adapters and router.
   func open(
-    maximumSequences: Int = 1, context minimum: Int? = nil, kvType standard: KVTypeArgument = .f16
+    maximumSequences: Int = 1, context minimum: Int? = nil, kvType standard: EngineOptions.KVType = .f16
   ) throws -> Session {
     let demo = model == nil ? try DemoModel.find() : nil
     let path = model ?? demo?.model ?? ""
     let options = EngineOptions(
-      threads: threads, contextLength: context ?? minimum, maximumSequences: maximumSequences, kvType: (kvType ?? standard).type
-    )
+      threads: threads, contextLength: context ?? minimum, maximumSequences: maximumSequences, kvType: kvType ?? standard)
     Terminal.showProgress("loading \(path)")
     defer { Terminal.showProgress("") }
     let engine = try Engine(model: path, options: options)

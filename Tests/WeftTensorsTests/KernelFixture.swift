@@ -4,8 +4,10 @@ import Glibc
 import TestSupport
 import WeftTensors
 
-/// The formats of weights that the kernels multiply.
-let weightFormats: [DType] = [.f32, .f16, .bf16, .q8_0, .q4_0]
+/// The formats of weights, all of which the kernels multiply.
+let weightFormats = DType.allCases.filter(\.isWeight)
+/// Those with blocks.
+let quantizedFormats = DType.allCases.filter(\.isQuantized)
 /// The tiers that this machine can run.
 let availableTiers = ISA.allCases.filter(\.isAvailable)
 
@@ -19,25 +21,47 @@ func sameBits(_ one: [Float], _ other: [Float]) -> Bool {
 }
 
 extension Tensor {
-  /// Random weights in any format. `extreme` takes the largest integers of a quantised format only.
+  /// What the bits of random weights look like.
+  enum Difficulty {
+    /// Every quant and integer scale; small floats.
+    case plain
+    /// The largest integers of a quantised format, in many blocks the same for all quants.
+    case extremeIntegers
+    /// Floats of all magnitudes, the largest, subnormal and negative ones among them.
+    case extremeScales
+  }
+
+  /// Random weights in any format.
   static func random(
-    _ dtype: DType, rows: Int, columns: Int, extreme: Bool = false, using generator: inout SeededGenerator
+    _ dtype: DType, rows: Int, columns: Int, _ difficulty: Difficulty = .plain, using generator: inout SeededGenerator
   ) throws -> Tensor {
     guard dtype.isQuantized else {
       return try Tensor(rounding: generator.floats(rows * columns), shape: [rows, columns], to: dtype)
     }
-    let blocks = rows * columns / 32
-    let storage = try Storage(byteCount: blocks * dtype.blockBytes)
-    let edges: [UInt8] = dtype == .q8_0 ? [0x80, 0x7F] : [0x00, 0x0F, 0xF0, 0xFF]
-    for block in 0..<blocks {
-      let scale = Float16(Float.random(in: -0.02...0.02, using: &generator)).bitPattern
-      storage.base.storeBytes(of: scale, toByteOffset: block * dtype.blockBytes, as: UInt16.self)
-      for byte in 2..<dtype.blockBytes {
-        storage.bytes[block * dtype.blockBytes + byte] =
-          extreme ? edges.randomElement(using: &generator)! : UInt8.random(in: 0...255, using: &generator)
+    let tensor = try Tensor.randomBlocks(dtype, rows: rows, columns: columns, using: &generator)
+    let bytes = tensor.storage.bytes
+    for block in stride(from: 0, to: bytes.count, by: dtype.blockBytes) {
+      switch difficulty {
+      case .plain: break
+      case .extremeIntegers:
+        let floats = Set(dtype.halfOffsets.flatMap { [$0, $0 + 1] } + (dtype == .mxfp4 ? [0] : []))
+        let edges: [UInt8] = dtype == .q8_0 ? [0x80, 0x7F] : [0x00, 0x0F, 0xF0, 0xFF, 0x77, 0x88]
+        let same = Bool.random(using: &generator) ? edges.randomElement(using: &generator) : nil
+        for byte in 0..<dtype.blockBytes where !floats.contains(byte) {
+          bytes[block + byte] = same ?? edges.randomElement(using: &generator)!
+        }
+      case .extremeScales:
+        let edges: [UInt16] = [0x7BFF, 0xFBFF, 0x0001, 0x8001, 0x03FF, 0, 0x8000]
+        for offset in dtype.halfOffsets {
+          let half = UInt16.random(in: 0...0x7BFF, using: &generator) | (Bool.random(using: &generator) ? 0x8000 : 0)
+          let edge = Bool.random(using: &generator) ? edges.randomElement(using: &generator)! : half
+          bytes.storeBytes(of: edge, toByteOffset: block + offset, as: UInt16.self)
+        }
+        // Sums of 2^120 times small integers do not become infinite.
+        if dtype == .mxfp4 { bytes[block] = UInt8.random(in: 0...240, using: &generator) }
       }
     }
-    return Tensor(dtype: dtype, shape: [rows, columns], storage: storage, offset: 0)!
+    return tensor
   }
 }
 

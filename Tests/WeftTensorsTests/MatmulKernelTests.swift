@@ -20,15 +20,17 @@ struct MatmulKernelTests {
     private(set) var expected: [[Float]] = []
 
     init(
-      _ dtype: DType, tiles: Int, columns: Int, padding: Int, extreme: Bool = false, seed: UInt64
+      _ dtype: DType, tiles: Int, columns: Int, padding: Int, _ difficulty: Tensor.Difficulty = .plain, seed: UInt64
     ) throws {
       var generator = SeededGenerator(seed: seed)
       let scalar = Kernels(isa: .scalar)
       let tensor = try Tensor.random(
-        dtype, rows: tiles * 16 - 5, columns: columns, extreme: extreme, using: &generator)
+        dtype, rows: tiles * 16 - 5, columns: columns, difficulty, using: &generator)
       matrix = try PackedMatrix(tensor, pool: ThreadPool(threads: 1))
-      let floats = (0..<mostRows * columns).map { _ in
-        extreme ? [-1, 1].randomElement(using: &generator)! : Float.random(in: -2...2, using: &generator)
+      let floats = (0..<mostRows * columns).map { index -> Float in
+        guard difficulty == .extremeIntegers else { return Float.random(in: -2...2, using: &generator) }
+        // The first two rows have the largest sums.
+        return index < columns ? 1 : index < 2 * columns ? -1 : [-1, 1].randomElement(using: &generator)!
       }
       x = try ActivationRows(floats, columns: columns, for: dtype, padding: padding, kernels: scalar)
       yStride = tiles * 16 + 7
@@ -81,7 +83,7 @@ struct MatmulKernelTests {
   @Test(arguments: weightFormats, availableTiers)
   func everyCutOfRowsAndTilesGivesTheBitsOfScalar(dtype: DType, isa: ISA) throws {
     let kernels = Kernels(isa: isa)
-    let widths = dtype.isQuantized ? [32, 64, 96, 224] : [1, 2, 3, 16, 17, 33, 100]
+    let widths = dtype.isQuantized ? [1, 2, 3, 7].map { $0 * dtype.blockElements } : [1, 2, 3, 16, 17, 33, 100]
     for (index, columns) in widths.enumerated() {
       for tiles in 1...Self.mostTiles {
         let product = try Product(
@@ -98,42 +100,22 @@ struct MatmulKernelTests {
   /// Rows so far apart that only 24 of them are multiplied at a time.
   @Test(arguments: weightFormats, availableTiers)
   func rowsThatLeaveTheCache(dtype: DType, isa: ISA) throws {
-    let product = try Product(dtype, tiles: 5, columns: 64, padding: 40960, seed: 3)
+    let product = try Product(dtype, tiles: 5, columns: max(64, dtype.blockElements), padding: 40960, seed: 3)
     Self.expectScalarBits(product, Kernels(isa: isa), tiles: 0..<5, "far rows")
   }
 
   /// The largest products of each quantised format: integer steps on the way must not overflow.
-  @Test(arguments: [DType.q8_0, .q4_0], availableTiers)
+  @Test(arguments: quantizedFormats, availableTiers)
   func largestIntegers(dtype: DType, isa: ISA) throws {
-    let product = try Product(dtype, tiles: 3, columns: 288, padding: 0, extreme: true, seed: 4)
+    let product = try Product(dtype, tiles: 3, columns: 3 * max(96, dtype.blockElements), padding: 0, .extremeIntegers, seed: 4)
     Self.expectScalarBits(product, Kernels(isa: isa), tiles: 0..<3, "largest integers")
   }
 
-  /// The scalar kernel against the formula in f64, on the values that weights and activations stand for.
-  @Test(arguments: weightFormats) func scalarIsTheFormula(dtype: DType) throws {
-    let (rows, columns, count) = (27, 96, 5)
-    var generator = SeededGenerator(seed: 5)
-    let tensor = try Tensor.random(dtype, rows: rows, columns: columns, using: &generator)
-    let matrix = try PackedMatrix(tensor, pool: ThreadPool(threads: 1))
-    let scalar = Kernels(isa: .scalar)
-    let x = try ActivationRows(
-      generator.floats(count * columns), columns: columns, for: dtype, padding: 0, kernels: scalar)
-    var y = [Float](repeating: 0, count: count * 32)
-    withExtendedLifetime((matrix, x)) {
-      scalar.multiply(
-        &y, yStride: 32, matrix.view, x.storage.base, xStride: x.stride, tiles: 0..<2, rows: count, accumulate: false)
-    }
-    let weights = referenceFloats(tensor)
-    var (found, expected): ([Float], [Float]) = ([], [])
-    for t in 0..<count {
-      for r in 0..<32 {
-        var sum = 0.0
-        for c in 0..<columns where r < rows { sum += Double(weights[r * columns + c]) * Double(x.values[t * columns + c]) }
-        found.append(y[t * 32 + r])
-        expected.append(Float(sum))
-      }
-    }
-    // Measured: 3.05e-7 (F32, F16), 2.3e-7 (BF16), 1.2e-7 (Q4_0), 6.6e-8 (Q8_0).
-    #expect(relativeError(found, expected) <= (dtype.isQuantized ? 2.4e-7 : 6.1e-7))
+  /// Scales and minimums of all magnitudes and signs, down to subnormal ones.
+  @Test(arguments: quantizedFormats, availableTiers)
+  func extremeScales(dtype: DType, isa: ISA) throws {
+    let product = try Product(dtype, tiles: 3, columns: 3 * max(96, dtype.blockElements), padding: 0, .extremeScales, seed: 8)
+    #expect(product.expected[0].allSatisfy { $0.isFinite || $0.bitPattern == poison.bitPattern })
+    Self.expectScalarBits(product, Kernels(isa: isa), tiles: 0..<3, "extreme scales")
   }
 }

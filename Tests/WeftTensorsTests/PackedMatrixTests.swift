@@ -4,22 +4,33 @@ import TestSupport
 import Testing
 import WeftTensors
 
-/// Packing and its way back: multiplying by unit vectors gives the dequantised columns.
+/// Packing and its way back: multiplying by unit vectors gives the dequantised columns, bit for bit.
 struct PackedMatrixTests {
-  /// Every element of the packed matrix times 127, [paddedRows][columns]: 127 e_c is exact in every form of activations, and
-  /// a product with one term is rounded once.
+  /// A row of activations that stands for exactly 1 at `column` and 0 elsewhere.
+  static func unit(_ column: Int, of matrix: MatrixView) throws -> Storage {
+    let columns = matrix.columns
+    guard matrix.wantsQuantizedInput else {
+      return try Tensor((0..<columns).map { $0 == column ? 1 : 0 }, shape: [columns]).storage
+    }
+    let row = try Storage(byteCount: MatrixView.quantizedRowBytes(columns: columns))
+    for index in row.bytes.indices { row.bytes[index] = 0 }
+    row.bytes[column] = 1
+    for block in 0..<columns / 32 { row.base.storeBytes(of: 1, toByteOffset: columns + block * 4, as: Float.self) }
+    row.base.storeBytes(of: -1, toByteOffset: columns + columns / 8 + column / 16 * 2, as: Int16.self)
+    return row
+  }
+
+  /// Every element of the packed matrix, [paddedRows][columns].
   static func elements(_ packed: PackedMatrix) throws -> [Float] {
     let scalar = Kernels(isa: .scalar)
     let matrix = packed.view
     var elements = [Float](repeating: 0, count: matrix.paddedRows * matrix.columns)
     for column in 0..<matrix.columns {
-      var unit = [Float](repeating: 0, count: matrix.columns)
-      unit[column] = 127
-      let x = try ActivationRows(unit, columns: matrix.columns, for: matrix.dtype, padding: 0, kernels: scalar)
+      let x = try unit(column, of: matrix)
       var y = [Float](repeating: poison, count: matrix.paddedRows)
       withExtendedLifetime((packed, x)) {
         scalar.multiply(
-          &y, yStride: matrix.paddedRows, matrix, x.storage.base, xStride: x.stride, tiles: 0..<matrix.tileCount, rows: 1,
+          &y, yStride: matrix.paddedRows, matrix, x.base, xStride: x.bytes.count, tiles: 0..<matrix.tileCount, rows: 1,
           accumulate: false)
       }
       for row in 0..<matrix.paddedRows { elements[row * matrix.columns + column] = y[row] }
@@ -27,11 +38,11 @@ struct PackedMatrixTests {
     return elements
   }
 
-  /// What `elements` has to be: the file's rows in the order of the map, times 127, then rows of zeros.
+  /// What `elements` has to be: the file's rows in the order of the map, then rows of zeros.
   static func expected(_ tensor: Tensor, rowMap: [Int32]?) -> [Float] {
     let (values, columns) = (referenceFloats(tensor), tensor.columns)
     let rows = rowMap?.map(Int.init) ?? Array(0..<tensor.rows)
-    let mapped = rows.flatMap { row in values[row * columns..<(row + 1) * columns].map { $0 * 127 } }
+    let mapped = rows.flatMap { row in values[row * columns..<(row + 1) * columns] }
     return mapped + [Float](repeating: 0, count: (MatrixView.padded(tensor.rows) - tensor.rows) * columns)
   }
 
@@ -39,7 +50,8 @@ struct PackedMatrixTests {
     let pool = try ThreadPool(threads: 2)
     var generator = SeededGenerator(seed: 13)
     for rows in [1, 2, 15, 16, 17, 31, 32, 33, 65] {
-      let tensor = try Tensor.random(dtype, rows: rows, columns: dtype.isQuantized ? 64 : 5, using: &generator)
+      let columns = dtype.isQuantized ? max(64, dtype.blockElements) : 5
+      let tensor = try Tensor.random(dtype, rows: rows, columns: columns, .extremeScales, using: &generator)
       let map = (0..<Int32(rows)).shuffled(using: &generator)
       for rowMap in [nil, map] {
         let matrix = try PackedMatrix(tensor, rowMap: rowMap, pool: pool)
@@ -55,9 +67,10 @@ struct PackedMatrixTests {
   @Test(arguments: weightFormats, 1...3) func packingInSlicesAndAgain(dtype: DType, threads: Int) throws {
     let pool = try ThreadPool(threads: threads)
     var generator = SeededGenerator(seed: 14)
+    let columns = max(32, dtype.blockElements)
     let (first, second) = (
-      try Tensor.random(dtype, rows: 16 * 37 + 3, columns: 32, using: &generator),
-      try Tensor.random(dtype, rows: 16 * 37 + 3, columns: 32, using: &generator)
+      try Tensor.random(dtype, rows: 16 * 37 + 3, columns: columns, using: &generator),
+      try Tensor.random(dtype, rows: 16 * 37 + 3, columns: columns, using: &generator)
     )
     let matrix = try PackedMatrix(first, pool: pool)
     #expect(try Self.elements(matrix) == Self.expected(first, rowMap: nil))
@@ -66,11 +79,16 @@ struct PackedMatrixTests {
     #expect(try Self.elements(matrix) == Self.expected(second, rowMap: map))
   }
 
+  /// What a packed weight takes: as many bits as in the file, but for integer scales, which get a byte each, ternary digits, which
+  /// get two bits each, and the scales of MXFP4, which get 16 bits.
   @Test(arguments: weightFormats) func memoryIsThatOfTheFormat(dtype: DType) throws {
+    let packedBlockBytes: [DType: Int] = [
+      .q2_k: 100, .q3_k: 114, .q4_k: 148, .q5_k: 180, .iq4_xs: 138, .tq1_0: 66, .mxfp4: 18,
+    ]
     var generator = SeededGenerator(seed: 15)
-    let tensor = try Tensor.random(dtype, rows: 20, columns: 64, using: &generator)
+    let tensor = try Tensor.random(dtype, rows: 20, columns: 512, using: &generator)
     let matrix = try PackedMatrix(tensor, pool: ThreadPool(threads: 1))
-    #expect(matrix.byteCount == dtype.byteCount(elements: 32 * 64))
+    #expect(matrix.byteCount == 32 * 512 / dtype.blockElements * (packedBlockBytes[dtype] ?? dtype.blockBytes))
     #expect(matrix.view.wantsQuantizedInput == dtype.isQuantized)
   }
 

@@ -37,7 +37,7 @@ struct QuantizeKernelTests {
     }
   }
 
-  /// The formula: q = round-to-even(x 127 / max|x|), the scale max|x| / 127, and minus the sum of q. A block of numbers up to
+  /// The formula: q = round-to-even(x 127 / max|x|), the scale max|x| / 127, and minus the sums of both halves. A block of numbers up to
   /// 2^-120 holds zeros.
   static func expected(_ row: [Float], begin: Int, end: Int) -> [UInt8] {
     var bytes = [UInt8](repeating: 0xA5, count: row.count * 5 / 4 + 64)
@@ -48,14 +48,15 @@ struct QuantizeKernelTests {
       let x = row[block * 32..<block * 32 + 32]
       let largest = x.reduce(0) { max($0, abs($1)) }
       let inverse = largest > 0x1p-120 ? 127 / largest : 0
-      var sum: Int32 = 0
+      var sums: (Int16, Int16) = (0, 0)
       for (index, value) in zip(x.indices, x) {
         let q = Int8((value * inverse).rounded(.toNearestOrEven))
         put(q, at: index)
-        sum += Int32(q)
+        if index % 32 < 16 { sums.0 += Int16(q) } else { sums.1 += Int16(q) }
       }
       put(largest / 127, at: row.count + block * 4)
-      put(-sum, at: row.count + row.count / 8 + block * 4)
+      put(-sums.0, at: row.count + row.count / 8 + block * 4)
+      put(-sums.1, at: row.count + row.count / 8 + block * 4 + 2)
     }
     return bytes
   }

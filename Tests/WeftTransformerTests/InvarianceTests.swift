@@ -20,7 +20,7 @@ struct InvarianceTests {
     }
   }
 
-  @Test(arguments: models, [KVDType.f32, .f16]) func prefillInPieces(model: String, kv: KVDType) throws {
+  @Test(arguments: models, [KVDType.f32, .f16, .q8_0]) func prefillInPieces(model: String, kv: KVDType) throws {
     let tokens = Self.rows[0].tokens
     for isa in availableTiers {
       let runner = try ModelRunner(ModelRunner.golden(model), isa: isa, kv: kv)
@@ -31,7 +31,7 @@ struct InvarianceTests {
     }
   }
 
-  @Test(arguments: models, [KVDType.f32, .f16]) func eightTogether(model: String, kv: KVDType) throws {
+  @Test(arguments: models, [KVDType.f32, .f16, .q8_0]) func eightTogether(model: String, kv: KVDType) throws {
     for isa in availableTiers {
       let runner = try ModelRunner(ModelRunner.golden(model), isa: isa, kv: kv)
       let alone = Self.rows.map { runner.logits($0.tokens) }
@@ -44,7 +44,7 @@ struct InvarianceTests {
     }
   }
 
-  @Test(arguments: models, [KVDType.f32, .f16]) func anyNumberOfThreads(model: String, kv: KVDType) throws {
+  @Test(arguments: models, [KVDType.f32, .f16, .q8_0]) func anyNumberOfThreads(model: String, kv: KVDType) throws {
     for isa in availableTiers {
       let results = try (1...3).map { threads in
         let runner = try ModelRunner(ModelRunner.golden(model), threads: threads, isa: isa, kv: kv)

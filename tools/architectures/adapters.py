@@ -48,7 +48,9 @@ ADAPTERS = [
     Adapter("olmo2-gqa", 312, "as llama-biases"),
     Adapter("granite-tied", 313, "as llama-biases"),
     Adapter("smollm3-nope", 314, "as llama-biases", rank=2),
-    Adapter("gpt2-tied", 315, "c_attn (fused), c_proj, c_fc with fan_in_fan_out; names with `transformer.`, which the base lacks"),
+    Adapter(
+        "gpt2-tied", 315, "c_attn (fused), c_proj, c_fc with fan_in_fan_out; names with `transformer.`, which the base lacks"
+    ),
     Adapter("gemma-mqa", 316, "as llama-biases"),
     Adapter("openelm-widths", 317, "fused: qkv_proj, proj_1; out_proj, proj_2"),
 ]

@@ -36,7 +36,7 @@ def interleaved(weight, heads):
 
 
 def with_stacked_experts(weights):
-    """`weights` with the matrices of experts, one per expert, stacked into [experts, out, in] under the name without the number."""
+    """`weights` with the matrices of experts stacked into [experts, out, in] under the name without the number."""
     stacks = {}
     for key, value in weights.items():
         match = re.fullmatch(r"(.*\.)(?:mlp|block_sparse_moe)\.experts\.(\d+)\.(w[123]|\w+_proj)\.weight", key)
@@ -81,7 +81,9 @@ class GGUFFile:
         value = np.ascontiguousarray(value.squeeze(), dtype=np.float32)
         stays = value.ndim == 1 or "ffn_gate_inp" in name or "position_embd" in name
         kind = gguf.GGMLQuantizationType.F32 if stays else self.storage
-        self.writer.add_tensor(name, gguf.quantize(value, kind), raw_dtype=kind)
+        stored = gguf.quantize(value, kind)
+        assert np.array_equal(gguf.dequantize(stored, kind), value), f"{name} is rounded"
+        self.writer.add_tensor(name, stored, raw_dtype=kind)
 
     # Metadata
 
@@ -131,6 +133,9 @@ class GGUFFile:
             writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
             writer.add_rope_scaling_factor(rope["factor"])
             writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+            if "beta_fast" in rope:
+                writer.add_rope_scaling_yarn_beta_fast(rope["beta_fast"])
+                writer.add_rope_scaling_yarn_beta_slow(rope["beta_slow"])
 
     def add_mixtral(self):
         self.writer.add_expert_count(self.config.num_local_experts)

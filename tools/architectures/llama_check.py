@@ -6,8 +6,8 @@ import torch
 import transformers
 
 
-def llama_cpp_logits(path, tokens, context=256):
-    """[T, V]: F32 keys and values, no flash attention, one thread, the whole prompt in one batch."""
+def llama_cpp_logits(path, tokens, context=256, **options):
+    """[T, V]: F32 keys and values, no flash attention, one thread, one batch. `options` are those of llama_cpp.Llama."""
     f32 = llama_cpp.GGML_TYPE_F32
     model = llama_cpp.Llama(
         str(path),
@@ -19,6 +19,7 @@ def llama_cpp_logits(path, tokens, context=256):
         type_k=f32,
         type_v=f32,
         flash_attn=False,
+        **options,
         logits_all=True,
         verbose=False,
     )

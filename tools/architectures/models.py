@@ -11,7 +11,7 @@ SMALL = dict(
     num_hidden_layers=2,
     num_attention_heads=4,
     num_key_value_heads=2,
-    vocab_size=64,
+    vocab_size=48,
     max_position_embeddings=128,
     bos_token_id=1,
     eos_token_id=2,
@@ -35,6 +35,8 @@ class Model:
     gguf: str = "same"
     # Metadata that differs in the file that llama.cpp is given, where it decides by its context size.
     check: dict = dataclasses.field(default_factory=dict)
+    # What llama.cpp is told besides, as it does not read it from the file.
+    options: dict = dataclasses.field(default_factory=dict)
     # Drop this prefix from the names of the tensors in model.safetensors.
     drop_prefix: str = ""
 
@@ -70,20 +72,24 @@ MODELS = [
         "llama-biases",
         "llama",
         102,
-        "attention_bias and mlp_bias, linear rope scaling, untied, head_dim 12 with hidden/heads 8",
+        "attention_bias and mlp_bias, linear rope scaling, untied, head_dim 12 with hidden/heads 8; config.json as published",
         small(head_dim=12, attention_bias=True, mlp_bias=True, rope_parameters=rope("linear", factor=4.0)),
+        published=True,
     ),
     Model(
         "llama-yarn",
         "llama",
         103,
-        "yarn rope scaling, prompt beyond the original context",
+        "yarn rope scaling with its own beta_fast and beta_slow, prompt beyond the original context",
         small(
             num_attention_heads=2,
             num_key_value_heads=1,
-            rope_parameters=rope("yarn", factor=4.0, original_max_position_embeddings=16),
+            rope_parameters=rope(
+                "yarn", 20.0, factor=4.0, original_max_position_embeddings=16, beta_fast=1.25, beta_slow=0.4
+            ),
             max_position_embeddings=64,
         ),
+        options=dict(yarn_beta_fast=1.25, yarn_beta_slow=0.4),
     ),
     Model(
         "mistral-window",
@@ -136,7 +142,7 @@ MODELS = [
             head_dim=16,
             num_attention_heads=2,
             num_key_value_heads=1,
-            rope_parameters=rope("yarn", 1e6, factor=4.0, original_max_position_embeddings=16),
+            rope_parameters=rope("yarn", 50.0, factor=4.0, original_max_position_embeddings=16),
             max_position_embeddings=64,
         ),
     ),
@@ -172,7 +178,7 @@ MODELS = [
             rope_parameters=rope(),
             tie_word_embeddings=True,
         ),
-        gguf="llama.cpp's gemma2 needs a final soft-cap and knows no query_pre_attn_scalar",
+        gguf="llama.cpp's gemma2 always caps the logits and knows no query_pre_attn_scalar",
     ),
     Model(
         "gemma3-pattern",
@@ -231,6 +237,38 @@ MODELS = [
         ),
         published=True,
         gguf="llama.cpp's gemma3 knows no query_pre_attn_scalar",
+    ),
+    Model(
+        "gemma3-nested",
+        "gemma3",
+        154,
+        "as the models of Gemma 3 that also see: text_config, names in `language_model.`, other tensors that text needs not",
+        dict(
+            text_config=small(
+                hidden_size=20,
+                intermediate_size=24,
+                num_attention_heads=2,
+                num_key_value_heads=1,
+                head_dim=8,
+                query_pre_attn_scalar=8,
+                sliding_window=7,
+                layer_types=["sliding_attention", "full_attention"],
+                rope_parameters=dict(full_attention=rope("linear", 1e6, factor=8.0), sliding_attention=rope()),
+                tie_word_embeddings=True,
+            ),
+            vision_config=dict(
+                hidden_size=4,
+                intermediate_size=4,
+                num_hidden_layers=1,
+                num_attention_heads=1,
+                image_size=8,
+                patch_size=4,
+                vision_use_head=False,
+            ),
+            mm_tokens_per_image=4,
+        ),
+        published=True,
+        gguf="llama.cpp keeps the vision tower in a file of its own; the text is as gemma3-pattern",
     ),
     Model(
         "phi3-window",
@@ -453,7 +491,7 @@ MODELS = [
         "gpt2",
         231,
         "LayerNorm, learned positions, gelu_new, Conv1D layout, tied; names as published (no `transformer.`)",
-        dict(vocab_size=64, n_positions=48, n_embd=24, n_layer=2, n_head=4, n_inner=None, bos_token_id=1, eos_token_id=2),
+        dict(vocab_size=48, n_positions=48, n_embd=24, n_layer=2, n_head=4, n_inner=None, bos_token_id=1, eos_token_id=2),
         drop_prefix="transformer.",
     ),
     Model(
@@ -462,7 +500,7 @@ MODELS = [
         232,
         "n_inner 20, untied, layer_norm_epsilon 1e-3, names as transformers writes them",
         dict(
-            vocab_size=64,
+            vocab_size=48,
             n_positions=48,
             n_embd=32,
             n_layer=2,

@@ -23,7 +23,7 @@ class OpenELMConfig(transformers.PretrainedConfig):
         "tie_word_embeddings": "share_input_output_layers",
     }
 
-    vocab_size: int = 64
+    vocab_size: int = 48
     max_context_length: int = 64
     rope_max_length: int = 128
     rope_freq_constant: int = 10000

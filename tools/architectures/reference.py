@@ -58,7 +58,7 @@ def tokens_of(seed, count, vocabulary):
 
 
 def random_weights(model, seed, norm_center):
-    """Fill `model` with values that BF16 and F16 hold exactly: normal, deviation 0.25; norms around `norm_center`, deviation 0.2."""
+    """Fill `model` with values that BF16 and F16 hold: normal, deviation 0.25; norms around `norm_center`, deviation 0.2."""
     generator = torch.Generator().manual_seed(seed)
     for name, value in sorted(model.named_parameters()):
         noise = torch.randn(value.shape, generator=generator)

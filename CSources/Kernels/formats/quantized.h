@@ -27,7 +27,7 @@ typedef struct quantized_format {
   uint16_t block_elements, block_bytes;  // in the file
   uint8_t bits;                          // of a quant: 2, 3, 4, 5, 6 or 8
   uint8_t sub;                           // columns with one integer scale: 16 or 32
-  uint8_t offset;                        // v = q - offset, when there is no table
+  uint8_t offset;                        // v + offset is never negative; v = q - offset, when there is no table
   uint8_t scale;                         // enum quantized_scale
   uint8_t min;                           // enum quantized_min
   uint8_t brain;                         // d is bfloat16: powers of two beyond binary16
@@ -51,12 +51,19 @@ static const quantized_format quantized_formats[WEFT_WEIGHT_FORMATS] = {
     [WEFT_Q4_K] =   {256, 144, 4, 32, 0,   SCALE_BYTES, MIN_BYTES, 0, NULL},
     [WEFT_Q5_K] =   {256, 176, 5, 32, 0,   SCALE_BYTES, MIN_BYTES, 0, NULL},
     [WEFT_Q6_K] =   {256, 210, 6, 16, 32,  SCALE_BYTES, MIN_NONE,  0, NULL},
-    [WEFT_IQ4_NL] = {32,  18,  4, 32, 0,   SCALE_BLOCK, MIN_NONE,  0, table_iq4},
-    [WEFT_IQ4_XS] = {256, 136, 4, 32, 0,   SCALE_BYTES, MIN_NONE,  0, table_iq4},
+    [WEFT_IQ4_NL] = {32,  18,  4, 32, 127, SCALE_BLOCK, MIN_NONE,  0, table_iq4},
+    [WEFT_IQ4_XS] = {256, 136, 4, 32, 127, SCALE_BYTES, MIN_NONE,  0, table_iq4},
     [WEFT_TQ1_0] =  {256, 54,  2, 32, 1,   SCALE_SUPER, MIN_NONE,  0, NULL},
     [WEFT_TQ2_0] =  {256, 66,  2, 32, 1,   SCALE_SUPER, MIN_NONE,  0, NULL},
-    [WEFT_MXFP4] =  {32,  17,  4, 32, 0,   SCALE_BLOCK, MIN_NONE,  1, table_mxfp4},
+    [WEFT_MXFP4] =  {32,  17,  4, 32, 12,  SCALE_BLOCK, MIN_NONE,  1, table_mxfp4},
 };
+
+// The formats that have a kernel: X(kernel, format). The two ternary ones share theirs.
+#define QUANTIZED_KERNELS(X)                                                                                     \
+  X(matmul_q8_0, WEFT_Q8_0) X(matmul_q4_0, WEFT_Q4_0) X(matmul_q4_1, WEFT_Q4_1) X(matmul_q5_0, WEFT_Q5_0)       \
+  X(matmul_q5_1, WEFT_Q5_1) X(matmul_q2_k, WEFT_Q2_K) X(matmul_q3_k, WEFT_Q3_K) X(matmul_q4_k, WEFT_Q4_K)       \
+  X(matmul_q5_k, WEFT_Q5_K) X(matmul_q6_k, WEFT_Q6_K) X(matmul_iq4_nl, WEFT_IQ4_NL) X(matmul_iq4_xs, WEFT_IQ4_XS) \
+  X(matmul_tq2_0, WEFT_TQ2_0) X(matmul_mxfp4, WEFT_MXFP4)
 
 // One block, taken apart. Only what the format has is written; there are block_elements / sub scales and minimums.
 typedef struct quantized_block {

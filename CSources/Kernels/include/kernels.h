@@ -29,12 +29,17 @@ enum {
 // for rows t in [0, n) and the output rows r of tiles [tile_begin, tile_end).
 //   y         f32, row t at y + t * y_stride (floats). All 16 rows of every tile are written: pad y to whole tiles.
 //   w         packed by weft_pack of the same format.
-//   x         row t at (char *)x + t * x_stride (bytes): f32 [cols] for float formats; a row made by quantize_q8 for q8_0, q4_0.
-//   cols      columns of W; a multiple of 32 for q8_0 and q4_0.
-// f32, f16, bf16: acc = fma(W[r, c], x[c], acc) for c = 0, 1, ... in f32.
-// q8_0, q4_0: the products of a block of 32 are summed as integers, then acc = fma((float)sum, d_w * d_x, acc), blocks in order.
-typedef void weft_matmul(float *y, size_t y_stride, const void *w, const void *x, size_t x_stride, size_t cols,
-                         size_t tile_begin, size_t tile_end, size_t n, int accumulate);
+//   x         row t at (char *)x + t * x_stride (bytes): f32 [cols] for float formats; else a row made by quantize_q8.
+//   cols      columns of W; a multiple of the format's block in files, which is 32 or 256.
+// Float formats: acc = fma(W[r, c], x[c], acc) for c = 0, 1, ... in f32.
+// Quantised formats, blocks of 32 columns in order (v, d, s, e, m: formats/quantized.h; the scale s d is exact in f32):
+//   dot  = sum_c v[c] q_x[c]  in integers; formats with a scale for every 16 columns have a dot of each half
+//   part = (float)dot * (d s),           or  fma((float)dot_1, d s_1, (float)dot_0 * (d s_0))
+//   part = fma((float)-sum_c m q_x[c], e, part)                        where there are minimums
+//   acc  = fma(part, d_x, acc)
+#define WEFT_MATMUL                                                                                                            \
+  (float *y, size_t y_stride, const void *w, const void *x, size_t x_stride, size_t cols, size_t tile_begin, size_t tile_end, \
+   size_t n, int accumulate)
 
 // What one call of attention reads and writes: rows of one sequence with consecutive positions, one key-value head.
 typedef struct weft_attention_task {
@@ -49,24 +54,33 @@ typedef struct weft_attention_task {
   const int32_t *block_table;  // block of tokens [16 i, 16 i + 16) is number block_table[i]
   const void *keys;            // block b: keys + b * block_stride bytes, laid out [head_dim][16 tokens]
   const void *values;          // block b: values + b * block_stride bytes, laid out [16 tokens][head_dim rounded up to 16]
+                               // q8_0: int8 in this layout, then f16 scales [head_dim / 32 rounded up][16 tokens]
   size_t block_stride;         // bytes
   float scale;                 // multiplies the scores; 1 / sqrt(head_dim) in Llama
   float softcap;               // then a score s becomes softcap * tanh(s / softcap) (Gemma 2); 0 = it stays
 } weft_attention_task;
 
 #define KERNELS(X)                                                                                                             \
-  X(matmul_f32, void, (float *y, size_t y_stride, const void *w, const void *x, size_t x_stride, size_t cols,                  \
-                       size_t tile_begin, size_t tile_end, size_t n, int accumulate))                                          \
-  X(matmul_f16, void, (float *y, size_t y_stride, const void *w, const void *x, size_t x_stride, size_t cols,                  \
-                       size_t tile_begin, size_t tile_end, size_t n, int accumulate))                                          \
-  X(matmul_bf16, void, (float *y, size_t y_stride, const void *w, const void *x, size_t x_stride, size_t cols,                 \
-                        size_t tile_begin, size_t tile_end, size_t n, int accumulate))                                         \
-  X(matmul_q8_0, void, (float *y, size_t y_stride, const void *w, const void *x, size_t x_stride, size_t cols,                 \
-                        size_t tile_begin, size_t tile_end, size_t n, int accumulate))                                         \
-  X(matmul_q4_0, void, (float *y, size_t y_stride, const void *w, const void *x, size_t x_stride, size_t cols,                 \
-                        size_t tile_begin, size_t tile_end, size_t n, int accumulate))                                         \
+  X(matmul_f32, void, WEFT_MATMUL)                                                                                             \
+  X(matmul_f16, void, WEFT_MATMUL)                                                                                             \
+  X(matmul_bf16, void, WEFT_MATMUL)                                                                                            \
+  X(matmul_q8_0, void, WEFT_MATMUL)                                                                                            \
+  X(matmul_q4_0, void, WEFT_MATMUL)                                                                                            \
+  X(matmul_q4_1, void, WEFT_MATMUL)                                                                                            \
+  X(matmul_q5_0, void, WEFT_MATMUL)                                                                                            \
+  X(matmul_q5_1, void, WEFT_MATMUL)                                                                                            \
+  X(matmul_q2_k, void, WEFT_MATMUL)                                                                                            \
+  X(matmul_q3_k, void, WEFT_MATMUL)                                                                                            \
+  X(matmul_q4_k, void, WEFT_MATMUL)                                                                                            \
+  X(matmul_q5_k, void, WEFT_MATMUL)                                                                                            \
+  X(matmul_q6_k, void, WEFT_MATMUL)                                                                                            \
+  X(matmul_iq4_nl, void, WEFT_MATMUL)                                                                                          \
+  X(matmul_iq4_xs, void, WEFT_MATMUL)                                                                                          \
+  /* tq1_0 is packed as tq2_0 */                                                                                               \
+  X(matmul_tq2_0, void, WEFT_MATMUL)                                                                                           \
+  X(matmul_mxfp4, void, WEFT_MATMUL)                                                                                           \
   /* Columns [begin, end) of one row of activations to int8 blocks of 32. The whole row is [cols] int8, then [cols/32] f32     \
-     scales, then [cols/32] i32, each minus the sum of its block: cols * 5 / 4 bytes. scale = max|x| / 127;                    \
+     scales, then [cols/32][2] i16, each minus the sum of half a block: cols * 5 / 4 bytes. scale = max|x| / 127;              \
      q = round-to-even(x * 127 / max|x|), or 0 where max|x| <= 2^-120 (127 / max|x| could be infinite). begin, end and cols    \
      are multiples of 32. */                                                                                                   \
   X(quantize_q8, void, (void *xq, const float *x, size_t cols, size_t begin, size_t end))                                      \
@@ -93,10 +107,16 @@ typedef struct weft_attention_task {
   /* One token's key and value of one head into slot `slot` of a KV block (layout above). head_dim floats each. */             \
   X(kv_store_f32, void, (void *keys, void *values, const float *k, const float *v, size_t head_dim, size_t slot))              \
   X(kv_store_f16, void, (void *keys, void *values, const float *k, const float *v, size_t head_dim, size_t slot))              \
+  /* The same as int8 with an f16 scale for every 32 dimensions of the token; where head_dim is no multiple of 32, the rest    \
+     of it has a scale of its own. scale = max|x| / 127, at most 65504, rounded to f16; q = round-to-even(x * (1 / scale)),    \
+     clamped to +-127, or 0 where the scale is 0. Equal bit for bit on all tiers. */                                           \
+  X(kv_store_q8_0, void, (void *keys, void *values, const float *k, const float *v, size_t head_dim, size_t slot))             \
   /* out = softmax(softcap(scale q K^T)) V with a running softmax over chunks of 64 keys (Milakov & Gimelshein 2018), causal   \
      and within the window. Blocks that no row sees are not read. */                                                           \
   X(attention_f32, void, (const weft_attention_task *task))                                                                    \
-  X(attention_f16, void, (const weft_attention_task *task))
+  X(attention_f16, void, (const weft_attention_task *task))                                                                    \
+  /* A score sums 32 dimensions q k before it multiplies them with their scale; p is multiplied with a value's scale first. */ \
+  X(attention_q8_0, void, (const weft_attention_task *task))
 
 typedef struct weft_kernels {
   const char *isa;
@@ -117,12 +137,9 @@ weft_kernels weft_kernels_for(int isa);
 
 // Bytes of a packed matrix of `rows` x `cols` (rows padded to whole tiles).
 size_t weft_packed_bytes(int format, size_t rows, size_t cols);
-// Packs tiles [tile_begin, tile_end) of a row-major matrix in file layout (row r at w + r * row_bytes) into `packed`:
-//   f32, f16, bf16   tile: [cols][16 rows]
-//   q8_0             tile: [cols/32] blocks of [8][16 rows][4 cols] u8 = q + 128, then [cols/32][16 rows] f16 scales
-//   q4_0             tile: [cols/32] blocks of [4][16 rows][4 cols] bytes: low nibble column 4 g + j, high nibble 16 + 4 g + j,
-//                    then [cols/32][16 rows] f16 scales; the value is (nibble - 8) * scale
-// Rows at and after `rows` become zero. `row_map`, when not NULL, names the file row of every packed row.
+// Packs tiles [tile_begin, tile_end) of a row-major matrix in file layout (row r at w + r * row_bytes) into `packed`. A tile of
+// a float format is [cols][16 rows]; those of quantised formats are described in formats/packed.h. Rows at and after `rows` become
+// zero. `row_map`, when not NULL, names the file row of every packed row.
 void weft_pack(void *packed, int format, const void *w, size_t row_bytes, size_t rows, size_t cols, size_t tile_begin,
                size_t tile_end, const int32_t *row_map);
 // x[i] for i in [0, n) of one row in file layout, as f32. n is a multiple of the block. The bits are those of the gguf package.

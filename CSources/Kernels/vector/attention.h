@@ -13,10 +13,27 @@ typedef struct attention_query {
   size_t first, end;  // the keys that it sees
 } attention_query;
 
+// scores = sum over the dimensions [begin, end) of key times query.
+INLINE void multiply_keys(vf16 (*scores)[CHUNK_TILES], const attention_query *queries, const void *const *k, size_t begin,
+                          size_t end, const int n, const int format) {
+  UNROLL for (int r = 0; r < n; r++)
+    UNROLL for (int t = 0; t < CHUNK_TILES; t++) scores[r][t] = vector_broadcast(0);
+  for (size_t i = begin; i < end; i++) {
+    vf16 key[CHUNK_TILES];
+    UNROLL for (int t = 0; t < CHUNK_TILES; t++) key[t] = vector_load(k[t], i * WEFT_KV_BLOCK, format);
+    UNROLL for (int r = 0; r < n; r++) {
+      vf16 value = vector_broadcast(queries[r].q[i]);
+      UNROLL for (int t = 0; t < CHUNK_TILES; t++) scores[r][t] = vector_fma(key[t], value, scores[r][t]);
+    }
+  }
+}
+
 INLINE void attend(const attention_query *queries, const weft_attention_task *task, const int n, const int format) {
   const size_t d = task->head_dim, padded = (d + 15) / 16 * 16;
   float out[QUERIES][MAX_HEAD_DIM] __attribute__((aligned(64)));
   float p[QUERIES][CHUNK] __attribute__((aligned(64)));
+  float scaled[QUERIES][CHUNK] __attribute__((aligned(64)));  // p times the scales of 32 dimensions of the values
+  float(*const weights)[CHUNK] = format == WEFT_Q8_0 ? scaled : p;
   float largest[QUERIES], total[QUERIES], correction[QUERIES];
   size_t first = SIZE_MAX, end = 0;  // keys that some query sees
   UNROLL for (int r = 0; r < n; r++) {
@@ -37,15 +54,19 @@ INLINE void attend(const attention_query *queries, const weft_attention_task *ta
       v[t] = (const char *)task->values + offset;
     }
     vf16 scores[QUERIES][CHUNK_TILES];
-    UNROLL for (int r = 0; r < n; r++)
-      UNROLL for (int t = 0; t < CHUNK_TILES; t++) scores[r][t] = vector_broadcast(0);
-    for (size_t i = 0; i < d; i++) {
-      vf16 key[CHUNK_TILES];
-      UNROLL for (int t = 0; t < CHUNK_TILES; t++) key[t] = vector_load(k[t], i * WEFT_KV_BLOCK, format);
-      UNROLL for (int r = 0; r < n; r++) {
-        vf16 value = vector_broadcast(queries[r].q[i]);
-        UNROLL for (int t = 0; t < CHUNK_TILES; t++) scores[r][t] = vector_fma(key[t], value, scores[r][t]);
+    if (format == WEFT_Q8_0) {
+      UNROLL for (int r = 0; r < n; r++)
+        UNROLL for (int t = 0; t < CHUNK_TILES; t++) scores[r][t] = vector_broadcast(0);
+      for (size_t i = 0; i < d; i += WEFT_BLOCK) {
+        vf16 part[QUERIES][CHUNK_TILES];
+        multiply_keys(part, queries, k, i, d - i < WEFT_BLOCK ? d : i + WEFT_BLOCK, n, format);
+        UNROLL for (int t = 0; t < CHUNK_TILES; t++) {
+          vf16 scale = vector_load((const char *)k[t] + d * WEFT_KV_BLOCK, i / WEFT_BLOCK * WEFT_KV_BLOCK, WEFT_F16);
+          UNROLL for (int r = 0; r < n; r++) scores[r][t] = vector_fma(part[r][t], scale, scores[r][t]);
+        }
       }
+    } else {
+      multiply_keys(scores, queries, k, 0, d, n, format);
     }
     if (task->softcap > 0) {
       UNROLL for (int r = 0; r < n; r++)
@@ -82,11 +103,20 @@ INLINE void attend(const attention_query *queries, const weft_attention_task *ta
       total[r] = total[r] * correction[r] + vector_sum(sum);
     }
     for (size_t i = 0; i < padded; i += 16) {
+      if (format == WEFT_Q8_0 && i % WEFT_BLOCK == 0) {
+        UNROLL for (int t = 0; t < CHUNK_TILES; t++) {
+          vf16 scale = vector_load((const char *)v[t] + padded * WEFT_KV_BLOCK, i / WEFT_BLOCK * WEFT_KV_BLOCK, WEFT_F16);
+          UNROLL for (int r = 0; r < n; r++) {
+            vf16 weight = vector_load(p[r], (size_t)t * WEFT_KV_BLOCK, WEFT_F32) * scale;
+            vector_store(scaled[r] + t * WEFT_KV_BLOCK, &weight);
+          }
+        }
+      }
       vf16 acc[QUERIES];
       UNROLL for (int r = 0; r < n; r++) acc[r] = vector_load(out[r], i, WEFT_F32) * correction[r];
       for (size_t j = from; j < count; j++) {
         vf16 value = vector_load(v[j / WEFT_KV_BLOCK], j % WEFT_KV_BLOCK * padded + i, format);
-        UNROLL for (int r = 0; r < n; r++) acc[r] = vector_fma(value, vector_broadcast(p[r][j]), acc[r]);
+        UNROLL for (int r = 0; r < n; r++) acc[r] = vector_fma(value, vector_broadcast(weights[r][j]), acc[r]);
       }
       UNROLL for (int r = 0; r < n; r++) vector_store(out[r] + i, &acc[r]);
     }
@@ -126,6 +156,7 @@ INLINE void attention(const weft_attention_task *task, const int format) {
 
 void NAME(attention_f32)(const weft_attention_task *task) { attention(task, WEFT_F32); }
 void NAME(attention_f16)(const weft_attention_task *task) { attention(task, WEFT_F16); }
+void NAME(attention_q8_0)(const weft_attention_task *task) { attention(task, WEFT_Q8_0); }
 
 void NAME(kv_store_f32)(void *keys, void *values, const float *k, const float *v, size_t head_dim, size_t slot) {
   float *column = (float *)keys + slot;
@@ -138,5 +169,41 @@ void NAME(kv_store_f16)(void *keys, void *values, const float *k, const float *v
   for (size_t i = 0; i < head_dim; i++) {
     column[i * WEFT_KV_BLOCK] = (_Float16)k[i];
     row[i] = (_Float16)v[i];
+  }
+}
+
+// 32 values of one token, or fewer with zeros behind them, to int8; returns their scale.
+INLINE _Float16 quantize_kv(int8_t *q, const float *x) {
+  vf16 low = vector_load(x, 0, WEFT_F32), high = vector_load(x, 16, WEFT_F32);
+  float largest = vector_largest(__builtin_elementwise_max(__builtin_elementwise_abs(low), __builtin_elementwise_abs(high)));
+  float limited = largest / 127.0f < 65504.0f ? largest / 127.0f : 65504.0f;
+  const _Float16 half = (_Float16)limited;
+  const float scale = (float)half, inverse = scale > 0 ? 1.0f / scale : 0;
+  const vf16 least = vector_broadcast(-127), most = vector_broadcast(127);
+  low = __builtin_elementwise_min(__builtin_elementwise_max(low * inverse, least), most);
+  high = __builtin_elementwise_min(__builtin_elementwise_max(high * inverse, least), most);
+  vi16 first = __builtin_convertvector(__builtin_elementwise_roundeven(low), vi16);
+  vi16 second = __builtin_convertvector(__builtin_elementwise_roundeven(high), vi16);
+  vb16 bytes[2] = {__builtin_convertvector(first, vb16), __builtin_convertvector(second, vb16)};
+  memcpy(q, bytes, 32);
+  return half;
+}
+
+void NAME(kv_store_q8_0)(void *keys, void *values, const float *k, const float *v, size_t head_dim, size_t slot) {
+  const size_t padded = (head_dim + 15) / 16 * 16;
+  int8_t *column = (int8_t *)keys + slot, *row = (int8_t *)values + slot * padded;
+  _Float16 *key_scales = (_Float16 *)((int8_t *)keys + head_dim * WEFT_KV_BLOCK) + slot;
+  _Float16 *value_scales = (_Float16 *)((int8_t *)values + padded * WEFT_KV_BLOCK) + slot;
+  for (size_t begin = 0; begin < head_dim; begin += WEFT_BLOCK) {
+    const size_t count = head_dim - begin < WEFT_BLOCK ? head_dim - begin : WEFT_BLOCK;
+    const size_t place = begin / WEFT_BLOCK * WEFT_KV_BLOCK;
+    float x[WEFT_BLOCK] = {0};
+    int8_t q[WEFT_BLOCK];
+    memcpy(x, k + begin, count * 4);
+    key_scales[place] = quantize_kv(q, x);
+    for (size_t i = 0; i < count; i++) column[(begin + i) * WEFT_KV_BLOCK] = q[i];
+    memcpy(x, v + begin, count * 4);
+    value_scales[place] = quantize_kv(q, x);
+    memcpy(row + begin, q, count);
   }
 }

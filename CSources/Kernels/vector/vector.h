@@ -16,11 +16,12 @@ typedef float vf16 __attribute__((vector_size(64)));
 typedef int32_t vi16 __attribute__((vector_size(64)));
 typedef _Float16 vh16 __attribute__((vector_size(32)));
 typedef uint16_t vu16 __attribute__((vector_size(32)));
+typedef int8_t vb16 __attribute__((vector_size(16)));
 
 INLINE void vector_load_f32(vf16 *v, const void *p) { memcpy(v, p, 64); }
 INLINE void vector_store(void *p, const vf16 *v) { memcpy(p, v, 64); }
 
-// The 16 elements at index i of an array in `format`, as f32.
+// The 16 elements at index i of an array in `format`, as f32; of q8_0 the bare int8.
 INLINE vf16 vector_load(const void *p, size_t i, const int format) {
   vf16 v;
   if (format == WEFT_F32) {
@@ -29,6 +30,10 @@ INLINE vf16 vector_load(const void *p, size_t i, const int format) {
     vh16 half;
     memcpy(&half, (const uint16_t *)p + i, 32);
     v = __builtin_convertvector(half, vf16);
+  } else if (format == WEFT_Q8_0) {
+    vb16 bytes;
+    memcpy(&bytes, (const int8_t *)p + i, 16);
+    v = __builtin_convertvector(bytes, vf16);
   } else {
     vu16 half;
     memcpy(&half, (const uint16_t *)p + i, 32);

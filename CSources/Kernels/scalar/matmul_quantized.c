@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// The specification of the products with quantised weights: kernels.h states the formula, formats/packed.h the layout.
+#include <math.h>
+#include <string.h>
+
+#include "../float16.h"
+#include "../formats/packed.h"
+#include "../tiers.h"
+
+// The values of 32 columns of one row of a tile, without their scale.
+static void values_of(int8_t *v, const quantized_format *format, const uint8_t *block, size_t lane) {
+  uint8_t q[WEFT_BLOCK] = {0};
+  for (unsigned shift = 0; shift < format->bits;) {
+    unsigned width = plane_bits(format->bits, shift);
+    for (size_t c = 0; c < WEFT_BLOCK; c++) {
+      size_t group = c / 4, byte = block[group % width * 64 + lane * 4 + c % 4];
+      q[c] |= (uint8_t)((byte >> group / width * width & ((1u << width) - 1)) << shift);
+    }
+    block += width * 64;
+    shift += width;
+  }
+  for (size_t c = 0; c < WEFT_BLOCK; c++) v[c] = (int8_t)quantized_value(format, q[c]);
+}
+
+static float half_at(const uint8_t *p, size_t i) {
+  uint16_t bits;
+  memcpy(&bits, p + i * 2, 2);
+  return f16_to_f32(bits);
+}
+
+// The scales and minimums of 32 columns of one row of a tile.
+typedef struct block_scales {
+  float scales[2], e;
+  int mins[2];
+} block_scales;
+
+static block_scales scales_of(const quantized_format *format, const packed_layout *p, const uint8_t *chunk, size_t b, size_t lane) {
+  block_scales s = {0};
+  const uint8_t *scales = chunk + p->scales + b * p->scale_step, *mins = chunk + p->mins + b * p->min_step;
+  uint16_t brain;
+  memcpy(&brain, scales + lane * 2, 2);
+  float d = format->brain ? bf16_to_f32(brain) : half_at(format->scale == SCALE_BLOCK ? scales : chunk + p->d, lane);
+  for (size_t i = 0; i < 2; i++) {
+    size_t sub = i * 16 / format->sub;
+    s.scales[i] = format->scale == SCALE_BYTES ? d * (float)(int8_t)scales[sub * WEFT_TILE + lane] : d;
+    s.mins[i] = format->min == MIN_BYTES ? mins[lane * 32 / format->sub + sub] : 1;
+  }
+  if (format->min != MIN_NONE) s.e = half_at(format->min == MIN_BLOCK ? mins : chunk + p->e, lane);
+  return s;
+}
+
+static int dot(const int8_t *v, const int8_t *q, size_t n) {
+  int sum = 0;
+  for (size_t c = 0; c < n; c++) sum += v[c] * q[c];
+  return sum;
+}
+
+static void matmul_quantized(float *y, size_t y_stride, const uint8_t *w, const char *x, size_t x_stride, size_t cols,
+                             size_t tile_begin, size_t tile_end, size_t n, int accumulate, const quantized_format *format) {
+  const packed_layout p = packed_layout_of(format, cols);
+  for (size_t t = tile_begin; t < tile_end; t++) {
+    for (size_t row = 0; row < n && !accumulate; row++) memset(y + row * y_stride + t * WEFT_TILE, 0, WEFT_TILE * 4);
+    for (size_t b = 0; b < cols / WEFT_BLOCK; b++) {
+      const uint8_t *chunk = w + t * p.tile_bytes + b / p.blocks * p.chunk_bytes;
+      for (size_t lane = 0; lane < WEFT_TILE; lane++) {
+        int8_t v[WEFT_BLOCK];
+        values_of(v, format, chunk + b % p.blocks * p.block_bytes, lane);
+        block_scales s = scales_of(format, &p, chunk, b % p.blocks, lane);
+        for (size_t row = 0; row < n; row++) {
+          const int8_t *q = (const int8_t *)(x + row * x_stride);
+          const float *d = (const float *)(q + cols);
+          const int16_t *minus = (const int16_t *)(d + cols / WEFT_BLOCK) + b * 2;
+          float *out = y + row * y_stride + t * WEFT_TILE + lane, part;
+          q += b * WEFT_BLOCK;
+          if (format->sub == 32) {
+            part = (float)dot(v, q, 32) * s.scales[0];
+          } else {
+            part = fmaf((float)dot(v + 16, q + 16, 16), s.scales[1], (float)dot(v, q, 16) * s.scales[0]);
+          }
+          if (format->min != MIN_NONE) part = fmaf((float)(s.mins[0] * minus[0] + s.mins[1] * minus[1]), s.e, part);
+          *out = fmaf(part, d[b], *out);
+        }
+      }
+    }
+  }
+}
+
+#define X(kernel, format)                                                                                                     \
+  void kernel##__scalar WEFT_MATMUL {                                                                                         \
+    matmul_quantized(y, y_stride, w, x, x_stride, cols, tile_begin, tile_end, n, accumulate, &quantized_formats[format]);     \
+  }
+QUANTIZED_KERNELS(X)
+#undef X
+
+void quantize_q8__scalar(void *xq, const float *x, size_t cols, size_t begin, size_t end) {
+  int8_t *q = xq;
+  float *scales = (float *)(q + cols);
+  int16_t *minus = (int16_t *)(scales + cols / WEFT_BLOCK);
+  for (size_t b = begin / WEFT_BLOCK; b < end / WEFT_BLOCK; b++) {
+    float largest = 0;
+    for (size_t c = 0; c < WEFT_BLOCK; c++) largest = fmaxf(largest, fabsf(x[b * WEFT_BLOCK + c]));
+    float inverse = largest > 0x1p-120f ? 127.0f / largest : 0;
+    int sums[2] = {0};
+    for (size_t c = 0; c < WEFT_BLOCK; c++) {
+      int8_t value = (int8_t)lrintf(x[b * WEFT_BLOCK + c] * inverse);
+      q[b * WEFT_BLOCK + c] = value;
+      sums[c / 16] += value;
+    }
+    scales[b] = largest / 127.0f;
+    for (size_t half = 0; half < 2; half++) minus[b * 2 + half] = (int16_t)-sums[half];
+  }
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products of int8 activations with quantised weights on AVX2. Included inside the tier's target region.
+//
+// Half a tile, 8 output rows, at a time: it lies 32 bytes further in every vector of 64. vpmaddubsw multiplies unsigned by signed
+// bytes and adds pairs in 16 bits, saturating. Weights up to 129, made unsigned by an offset, stay below 2^15; smaller ones allow
+// more sums before they are widened. Larger weights stay signed: their sign moves to the activation, and |w| <= 128 times 127 twice
+// stays below 2^15. An offset times minus the sum of the activations is where the accumulator starts.
+
+// The largest unsigned weight.
+INLINE int largest_weight(const quantized_format *f) {
+  return f->table == table_iq4 ? 240 : f->table == table_mxfp4 ? 24 : (1 << f->bits) - 1;
+}
+
+// One plane of the quants of a block, `width` bits wide: bits `shift` and up of w, four columns in each vector.
+INLINE void load_plane(__m256i w[8], const uint8_t *plane, const unsigned width, const unsigned shift) {
+  const __m256i mask = _mm256_set1_epi8((char)(((1u << width) - 1) << shift));
+  UNROLL for (unsigned g = 0; g < 8; g++) {
+    __m256i bits = _mm256_loadu_si256((const __m256i *)(plane + g % width * 64));
+    const unsigned at = g / width * width;
+    if (at > shift) bits = _mm256_srli_epi16(bits, at - shift);
+    if (at < shift) bits = _mm256_slli_epi16(bits, shift - at);
+    if (width < 8) bits = _mm256_and_si256(bits, mask);
+    w[g] = shift > 0 ? _mm256_or_si256(w[g], bits) : bits;
+  }
+}
+
+// The quants of a block as unsigned weights, q or table[q] + offset, or as signed ones.
+INLINE void load_weights(__m256i w[8], const uint8_t *block, const quantized_format *f, const int is_signed) {
+  const unsigned width = plane_bits(f->bits, 0);
+  load_plane(w, block, width, 0);
+  if (width < f->bits) load_plane(w, block + width * 64, f->bits - width, width);
+  if (f->table) {
+    __m256i table = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)f->table));
+    if (!is_signed) table = _mm256_add_epi8(table, _mm256_set1_epi8((char)f->offset));
+    UNROLL for (int g = 0; g < 8; g++) w[g] = _mm256_shuffle_epi8(table, w[g]);
+  } else if (is_signed) {
+    UNROLL for (int g = 0; g < 8; g++) w[g] = _mm256_xor_si256(w[g], _mm256_set1_epi8((char)f->offset));
+  }
+}
+
+INLINE __m256 load_halves(const uint8_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
+INLINE __m256 load_signed_bytes(const uint8_t *p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+}
+
+// d s of each half of a block, or of the whole block. `d` is that of 256 columns; `half` that of the tile.
+INLINE void load_scales(__m256 s[2], const uint8_t *scales, __m256 d, size_t half, const quantized_format *f) {
+  if (f->scale == SCALE_SUPER) {
+    s[0] = d;
+  } else if (f->scale == SCALE_BYTES) {
+    s[0] = _mm256_mul_ps(d, load_signed_bytes(scales + half * 8));
+    if (f->sub == 16) s[1] = _mm256_mul_ps(d, load_signed_bytes(scales + 16 + half * 8));
+  } else if (f->brain) {
+    __m256i brain = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(scales + half * 16)));
+    s[0] = _mm256_castsi256_ps(_mm256_slli_epi32(brain, 16));
+  } else {
+    s[0] = load_halves(scales + half * 16);
+  }
+}
+
+// The minimums of both halves of a block as pairs of 16 bits.
+INLINE __m256i load_mins(const uint8_t *mins, size_t half, const quantized_format *f) {
+  if (f->min != MIN_BYTES) return _mm256_set1_epi32(0x10001);
+  if (f->sub == 16) return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(mins + half * 16)));
+  __m256i low = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(mins + half * 8)));
+  return _mm256_or_si256(low, _mm256_slli_epi32(low, 16));
+}
+
+// The sum of w[g] q[g] for groups [begin, end), added to `sum`.
+INLINE __m256i dot_groups(__m256i sum, const __m256i w[8], const int32_t *q, const int begin, const int end, const int is_signed,
+                          const int widen) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256i pairs = _mm256_setzero_si256();
+  UNROLL for (int g = 0; g < 8; g++) {
+    if (g < begin || g >= end) continue;
+    const __m256i x = _mm256_set1_epi32(q[g]);
+    const __m256i a = is_signed ? _mm256_abs_epi8(w[g]) : w[g], b = is_signed ? _mm256_sign_epi8(x, w[g]) : x;
+    pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(a, b));
+    if ((g - begin) % widen == widen - 1) {
+      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, ones));
+      pairs = _mm256_setzero_si256();
+    }
+  }
+  return sum;
+}
+
+INLINE void matmul_quantized_half(float *y, size_t y_stride, const uint8_t *tile, size_t tile_half, const char *x, size_t x_stride,
+                                  size_t cols, int accumulate, const int rows, const int format) {
+  const quantized_format *f = &quantized_formats[format];
+  const packed_layout p = packed_layout_of(f, cols);
+  const size_t blocks = cols / WEFT_BLOCK;
+  const int groups = f->sub / 4, largest = largest_weight(f), is_signed = largest > 129;
+  // How many groups stay below 2^15: a power of two, and a divisor of `groups`.
+  const int fit = is_signed ? 1 : 32767 / (2 * 127 * largest), widen = fit >= 8 && groups == 8 ? 8 : fit >= 4 ? 4 : fit >= 2 ? 2 : 1;
+  __m256 acc[ROWS];
+  UNROLL for (int r = 0; r < rows; r++)
+    acc[r] = accumulate ? _mm256_loadu_ps(y + (size_t)r * y_stride) : _mm256_setzero_ps();
+  size_t column_block = 0;
+  for (size_t chunk = 0; chunk < p.chunks; chunk++, tile += p.chunk_bytes) {
+    const __m256 d = f->scale == SCALE_BLOCK ? _mm256_setzero_ps() : load_halves(tile + p.d + tile_half * 16);
+    __m256 e = f->min == MIN_BYTES ? load_halves(tile + p.e + tile_half * 16) : _mm256_setzero_ps();
+    for (size_t b = 0; b < p.blocks; b++, column_block++) {
+      __m256i w[8];
+      load_weights(w, tile + b * p.block_bytes + tile_half * 32, f, is_signed);
+      __m256 s[2];
+      load_scales(s, tile + p.scales + b * p.scale_step, d, tile_half, f);
+      const __m256i mins = load_mins(tile + p.mins + b * p.min_step, tile_half, f);
+      if (f->min == MIN_BLOCK) e = load_halves(tile + p.mins + b * p.min_step + tile_half * 16);
+      UNROLL for (int r = 0; r < rows; r++) {
+        const char *row = x + (size_t)r * x_stride;
+        const float *dx = (const float *)(row + cols);
+        const int32_t *q = (const int32_t *)(row + column_block * WEFT_BLOCK), *minus = (const int32_t *)(dx + blocks);
+        const __m256i sums = _mm256_set1_epi32(minus[column_block]);
+        __m256 part = _mm256_setzero_ps();
+        UNROLL for (int half = 0; half < 2; half++) {
+          if (half && f->sub == 32) continue;
+          __m256i dot = _mm256_setzero_si256();
+          const int offset = is_signed ? 0 : f->sub == 32 ? f->offset * 0x10001 : half ? f->offset << 16 : f->offset;
+          if (offset) dot = _mm256_madd_epi16(_mm256_set1_epi32(offset), sums);
+          dot = dot_groups(dot, w, q, half * groups, (half + 1) * groups, is_signed, widen);
+          const __m256 value = _mm256_cvtepi32_ps(dot);
+          part = half ? _mm256_fmadd_ps(value, s[half], part) : _mm256_mul_ps(value, s[half]);
+        }
+        if (f->min != MIN_NONE) part = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_madd_epi16(mins, sums)), e, part);
+        acc[r] = _mm256_fmadd_ps(part, _mm256_set1_ps(dx[column_block]), acc[r]);
+      }
+    }
+  }
+  UNROLL for (int r = 0; r < rows; r++) _mm256_storeu_ps(y + (size_t)r * y_stride, acc[r]);
+}
+
+INLINE void matmul_quantized(float *y, size_t y_stride, const uint8_t *w, const char *x, size_t x_stride, size_t cols,
+                             size_t tile_begin, size_t tile_end, size_t n, int accumulate, const int format) {
+  const size_t tile_bytes = packed_layout_of(&quantized_formats[format], cols).tile_bytes;
+  for (size_t begin = 0, step = rows_in_cache(x_stride); begin < n; begin += step)
+    for (size_t half = tile_begin * 2; half < tile_end * 2; half++) {
+      size_t left = n - begin < step ? n - begin : step;
+      float *out = y + begin * y_stride + half * 8;
+      const char *in = x + begin * x_stride;
+      const uint8_t *tile = w + half / 2 * tile_bytes;
+#define STEP(rows)                                                                            \
+  for (; left >= (rows); left -= (rows), out += (rows) * y_stride, in += (rows) * x_stride)   \
+    matmul_quantized_half(out, y_stride, tile, half % 2, in, x_stride, cols, accumulate, rows, format);
+      STEP(4) STEP(2) STEP(1)
+#undef STEP
+    }
+}
+
+#define X(kernel, format)                                                                                    \
+  void NAME(kernel) WEFT_MATMUL {                                                                            \
+    matmul_quantized(y, y_stride, w, x, x_stride, cols, tile_begin, tile_end, n, accumulate, format);        \
+  }
+QUANTIZED_KERNELS(X)
+#undef X

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products of int8 activations with quantised weights on AVX-512 VNNI. Included inside the tier's target region.
+//
+// vpdpbusd multiplies four unsigned weights with four signed activations per 32-bit lane; a lane is an output row. What makes
+// weights unsigned, an offset, times minus the sum of the activations is where the accumulator starts. vpdpwssd multiplies the
+// two sums of a block of activations, which lie side by side, with two 16-bit numbers of every lane.
+
+// One plane of the quants of a block, `width` bits wide: bits `shift` and up of w, four columns in each vector.
+INLINE void load_plane(__m512i w[8], const uint8_t *plane, const unsigned width, const unsigned shift) {
+  const __m512i mask = _mm512_set1_epi8((char)(((1u << width) - 1) << shift));
+  UNROLL for (unsigned g = 0; g < 8; g++) {
+    __m512i bits = _mm512_loadu_si512(plane + g % width * 64);
+    const unsigned at = g / width * width;
+    if (at > shift) bits = _mm512_srli_epi16(bits, at - shift);
+    if (at < shift) bits = _mm512_slli_epi16(bits, shift - at);
+    if (shift > 0) {
+      w[g] = _mm512_ternarylogic_epi32(w[g], bits, mask, 0xf8);  // w | (bits & mask)
+    } else {
+      w[g] = width == 8 ? bits : _mm512_and_si512(bits, mask);
+    }
+  }
+}
+
+// The quants of a block as unsigned weights: q, or table[q] + offset.
+INLINE void load_weights(__m512i w[8], const uint8_t *block, const quantized_format *f) {
+  const unsigned width = plane_bits(f->bits, 0);
+  load_plane(w, block, width, 0);
+  if (width < f->bits) load_plane(w, block + width * 64, f->bits - width, width);
+  if (f->table) {
+    __m512i table = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)f->table));
+    table = _mm512_add_epi8(table, _mm512_set1_epi8((char)f->offset));
+    UNROLL for (int g = 0; g < 8; g++) w[g] = _mm512_shuffle_epi8(table, w[g]);
+  }
+}
+
+INLINE __m512 load_halves(const uint8_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+INLINE __m512 load_signed_bytes(const uint8_t *p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+
+// d s of each half of a block, or of the whole block twice. `d` is that of 256 columns.
+INLINE void load_scales(__m512 s[2], const uint8_t *scales, __m512 d, const quantized_format *f) {
+  if (f->scale == SCALE_SUPER) {
+    s[0] = d;
+  } else if (f->scale == SCALE_BYTES) {
+    s[0] = _mm512_mul_ps(d, load_signed_bytes(scales));
+    if (f->sub == 16) s[1] = _mm512_mul_ps(d, load_signed_bytes(scales + 16));
+  } else if (f->brain) {
+    __m512i brain = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)scales));
+    s[0] = _mm512_castsi512_ps(_mm512_slli_epi32(brain, 16));
+  } else {
+    s[0] = load_halves(scales);
+  }
+}
+
+// The minimums of both halves of a block as pairs of 16 bits.
+INLINE __m512i load_mins(const uint8_t *mins, const quantized_format *f) {
+  if (f->min != MIN_BYTES) return _mm512_set1_epi32(0x10001);
+  if (f->sub == 16) return _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)mins));
+  __m512i low = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)mins));
+  return _mm512_or_si512(low, _mm512_slli_epi32(low, 16));
+}
+
+INLINE void matmul_quantized_rows(float *y, size_t y_stride, const uint8_t *tile, const char *x, size_t x_stride, size_t cols,
+                                  int accumulate, const int rows, const int format) {
+  const quantized_format *f = &quantized_formats[format];
+  const packed_layout p = packed_layout_of(f, cols);
+  const size_t blocks = cols / WEFT_BLOCK;
+  const int groups = f->sub / 4;  // of a dot product
+  __m512 acc[ROWS];
+  UNROLL for (int r = 0; r < rows; r++)
+    acc[r] = accumulate ? _mm512_loadu_ps(y + (size_t)r * y_stride) : _mm512_setzero_ps();
+  size_t column_block = 0;
+  for (size_t chunk = 0; chunk < p.chunks; chunk++, tile += p.chunk_bytes) {
+    const __m512 d = f->scale == SCALE_BLOCK ? _mm512_setzero_ps() : load_halves(tile + p.d);
+    __m512 e = f->min == MIN_BYTES ? load_halves(tile + p.e) : _mm512_setzero_ps();
+    for (size_t b = 0; b < p.blocks; b++, column_block++) {
+      const uint8_t *block = tile + b * p.block_bytes;
+      __m512i w[8];
+      load_weights(w, block, f);
+      if (rows <= 2) {
+        UNROLL for (size_t line = 0; line < 8; line++)
+          if (line < f->bits) _mm_prefetch((const char *)block + 4096 + line * 64, _MM_HINT_T0);
+      }
+      __m512 s[2];
+      load_scales(s, tile + p.scales + b * p.scale_step, d, f);
+      const __m512i mins = load_mins(tile + p.mins + b * p.min_step, f);
+      if (f->min == MIN_BLOCK) e = load_halves(tile + p.mins + b * p.min_step);
+      UNROLL for (int r = 0; r < rows; r++) {
+        const char *row = x + (size_t)r * x_stride;
+        const float *dx = (const float *)(row + cols);
+        const int32_t *q = (const int32_t *)(row + column_block * WEFT_BLOCK), *minus = (const int32_t *)(dx + blocks);
+        const __m512i sums = _mm512_set1_epi32(minus[column_block]);
+        __m512 part = _mm512_setzero_ps();
+        UNROLL for (int half = 0; half < 2; half++) {
+          if (half && f->sub == 32) continue;
+          __m512i dot = _mm512_setzero_si512();
+          const int offset = f->sub == 32 ? f->offset * 0x10001 : half ? f->offset << 16 : f->offset;
+          if (offset) dot = _mm512_dpwssd_epi32(dot, _mm512_set1_epi32(offset), sums);
+          UNROLL for (int g = 0; g < 8; g++)
+            if (g / groups == half) dot = _mm512_dpbusd_epi32(dot, w[g], _mm512_set1_epi32(q[g]));
+          const __m512 value = _mm512_cvtepi32_ps(dot);
+          part = half ? _mm512_fmadd_ps(value, s[half], part) : _mm512_mul_ps(value, s[half]);
+        }
+        if (f->min != MIN_NONE) {
+          const __m512i min = _mm512_dpwssd_epi32(_mm512_setzero_si512(), mins, sums);
+          part = _mm512_fmadd_ps(_mm512_cvtepi32_ps(min), e, part);
+        }
+        acc[r] = _mm512_fmadd_ps(part, _mm512_set1_ps(dx[column_block]), acc[r]);
+      }
+    }
+  }
+  UNROLL for (int r = 0; r < rows; r++) _mm512_storeu_ps(y + (size_t)r * y_stride, acc[r]);
+}
+
+INLINE void matmul_quantized(float *y, size_t y_stride, const uint8_t *w, const char *x, size_t x_stride, size_t cols,
+                             size_t tile_begin, size_t tile_end, size_t n, int accumulate, const int format) {
+  const size_t tile_bytes = packed_layout_of(&quantized_formats[format], cols).tile_bytes;
+  for (size_t begin = 0, step = rows_in_cache(x_stride); begin < n; begin += step)
+    for (size_t t = tile_begin; t < tile_end; t++) {
+      size_t left = n - begin < step ? n - begin : step;
+      float *out = y + begin * y_stride + t * WEFT_TILE;
+      const char *in = x + begin * x_stride;
+#define STEP(rows)                                                                          \
+  for (; left >= (rows); left -= (rows), out += (rows) * y_stride, in += (rows) * x_stride) \
+    matmul_quantized_rows(out, y_stride, w + t * tile_bytes, in, x_stride, cols, accumulate, rows, format);
+      STEP(8) STEP(4) STEP(2) STEP(1)
+#undef STEP
+    }
+}
+
+#define X(kernel, format)                                                                                    \
+  void NAME(kernel) WEFT_MATMUL {                                                                            \
+    matmul_quantized(y, y_stride, w, x, x_stride, cols, tile_begin, tile_end, n, accumulate, format);        \
+  }
+QUANTIZED_KERNELS(X)
+#undef X

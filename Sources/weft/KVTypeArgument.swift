@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import ArgumentParser
+public import WeftEngine
+
+// Its cases have the spelling of the command line.
+extension EngineOptions.KVType: ExpressibleByArgument {}

@@ -33,15 +33,15 @@ package struct BaseShape: Sendable {
   package let modules: [BaseModule]
   private let sizes: [WeightSite: Size]
   private let byPath: [String: BaseModule]
-  /// `model.` or `transformer.`: what adapters of the bare decoder leave out.
-  private let root: String
+  /// `model.` or `transformer.`, and what else adapter files have in its place.
+  private let roots: [String]
 
-  /// - Parameter root: the prefix of all paths but the head's, with its dot.
-  package init(layerCount: Int, sizes: [WeightSite: Size], modules: [BaseModule], root: String) {
+  /// - Parameter roots: what paths may begin with, each with its dot; first that of the paths in `modules`.
+  package init(layerCount: Int, sizes: [WeightSite: Size], modules: [BaseModule], roots: [String]) {
     self.layerCount = layerCount
     self.sizes = sizes
     self.modules = modules.filter { $0.sites.allSatisfy { sizes[$0] != nil } }
-    self.root = root
+    self.roots = roots
     byPath = Dictionary(
       self.modules.filter { $0.parameter == nil }.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
   }
@@ -56,11 +56,20 @@ package struct BaseShape: Sendable {
   package func shape(of site: WeightSite) -> Size? { sizes[site] }
 
   /// The module at a path, with or without the root; nil when the base has none.
-  package func module(at path: String) -> BaseModule? { byPath[path] ?? byPath[root + path] }
+  package func module(at path: String) -> BaseModule? {
+    spellings(of: path).lazy.compactMap { byPath[$0] }.first
+  }
+
+  /// A path as it is, and with each root replaced by that of this base.
+  private func spellings(of path: String) -> [String] {
+    guard let own = roots.first else { return [path] }
+    return [path] + roots.filter { path.hasPrefix($0) }.map { own + path.dropFirst($0.count) }
+  }
 
   /// The stacked parameters of the module at a path, in their order.
   package func parameters(at path: String) -> [BaseModule] {
-    modules.filter { $0.parameter != nil && ($0.path == path || $0.path == root + path) }
+    let spellings = spellings(of: path)
+    return modules.filter { $0.parameter != nil && spellings.contains($0.path) }
   }
 
   /// True when the path would name a module if its layer number were in range.

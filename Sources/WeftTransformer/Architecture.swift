@@ -13,23 +13,27 @@ package struct Architecture: Sendable {
   package var names: TensorNames
   /// Whether GGUF interleaves the two halves of every query and key head (llama.cpp's "normal" rotation).
   package var interleavesHeads = false
+  /// Tells apart architectures that GGUF gives the same name.
+  package let claims: @Sendable (ConfigFields) -> Bool
   /// Fills in a configuration from either form.
   package let configure: @Sendable (ConfigFields) throws(ModelError) -> ModelConfig
 
   package init(
     modelTypes: [String], ggufNames: [String], names: TensorNames = .llama, interleavesHeads: Bool = false,
+    claims: @escaping @Sendable (ConfigFields) -> Bool = { _ in true },
     configure: @escaping @Sendable (ConfigFields) throws(ModelError) -> ModelConfig
   ) {
     self.modelTypes = modelTypes
     self.ggufNames = ggufNames
     self.names = names
     self.interleavesHeads = interleavesHeads
+    self.claims = claims
     self.configure = configure
   }
 
   /// Every architecture that Weft runs.
   package static let all = [
-    Llama.architecture, Mistral.architecture, Mixtral.architecture, Qwen2.architecture, Qwen2MoE.architecture,
+    Mixtral.architecture, Llama.architecture, Mistral.architecture, Qwen2.architecture, Qwen2MoE.architecture,
     Qwen3.architecture, Qwen3MoE.architecture, Gemma.architecture, Gemma2.architecture, Gemma3.architecture,
     Phi3.architecture, OLMo2.architecture, Granite.architecture, SmolLM3.architecture, GPT2.architecture,
     OpenELM.architecture,
@@ -39,10 +43,11 @@ package struct Architecture: Sendable {
   package static func of(_ checkpoint: Checkpoint) throws(ModelError) -> (Architecture, ConfigFields) {
     if let file = checkpoint.gguf {
       let name = file.metadata["general.architecture"]?.string
-      guard let name, let architecture = all.first(where: { $0.ggufNames.contains(name) }) else {
+      let fields = ConfigFields(gguf: file, architecture: name ?? "")
+      guard let name, let architecture = all.first(where: { $0.ggufNames.contains(name) && $0.claims(fields) }) else {
         throw unknown(file.path, "general.architecture", name, all.flatMap(\.ggufNames))
       }
-      return (architecture, ConfigFields(gguf: file, architecture: name))
+      return (architecture, fields)
     }
     guard let json = checkpoint.config else {
       throw .format(.missing(location: checkpoint.path, name: "config.json"))
@@ -52,11 +57,13 @@ package struct Architecture: Sendable {
     guard let type, let architecture = all.first(where: { $0.modelTypes.contains(type) }) else {
       throw unknown(location, "model_type", type, all.flatMap(\.modelTypes))
     }
-    return (architecture, ConfigFields(huggingFace: json, location: location))
+    guard let text = json["text_config"] else { return (architecture, ConfigFields(huggingFace: json, location: location)) }
+    // A model of several kinds of input: the part that reads text.
+    return (architecture, ConfigFields(huggingFace: text, within: json, location: location + ": text_config"))
   }
 
   private static func unknown(_ location: String, _ field: String, _ found: String?, _ known: [String]) -> ModelError {
     .unsupported(
-      location: location, field: field, expected: "one of " + known.sorted().joined(separator: ", "), found: found ?? "none")
+      location: location, field: field, expected: "one of " + Set(known).sorted().joined(separator: ", "), found: found ?? "none")
   }
 }

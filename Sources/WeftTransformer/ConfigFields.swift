@@ -55,6 +55,8 @@ package struct ConfigFields {
   }
 
   private let source: Source
+  /// The whole of `config.json`, where `json` is a part of it.
+  package let outer: JSON?
   /// The file, for errors.
   package let location: String
   /// Spellings of `config.json` that differ from the usual ones (GPT-2: `n_embd`).
@@ -62,13 +64,16 @@ package struct ConfigFields {
   /// What an absent integer is, where a model leaves it out.
   package var fallbacks: [ConfigKey: Int] = [:]
 
-  package init(huggingFace json: JSON, location: String) {
+  /// - Parameter outer: the object that `json` is a part of, in a model of several kinds of input.
+  package init(huggingFace json: JSON, within outer: JSON? = nil, location: String) {
     source = .huggingFace(json)
+    self.outer = outer
     self.location = location
   }
 
   package init(gguf file: GGUFFile, architecture: String) {
     source = .gguf(file, architecture: architecture)
+    outer = nil
     location = file.path
   }
 
@@ -138,7 +143,7 @@ package struct ConfigFields {
 
   /// An integer; without a default, one that must be there.
   package func integer(_ key: ConfigKey, default fallback: Int? = nil) throws(ModelError) -> Int {
-    guard let found = value(key) else { return try required(key, fallback ?? fallbacks[key]) }
+    guard let found = value(key) else { return try required(key, fallbacks[key] ?? fallback) }
     guard let number = found.int else { throw invalid(key, "an integer", found.summary) }
     return number
   }

@@ -49,7 +49,7 @@ extension ModelConfig {
       return ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"]
         .compactMap { metadata[$0]?.int.map { Int32(clamping: $0) } }
     }
-    guard let json = fields.json?["eos_token_id"] else { return [] }
+    guard let json = fields.outer?["eos_token_id"] ?? fields.json?["eos_token_id"] else { return [] }
     if let token = json.int { return [Int32(clamping: token)] }
     return json.array?.compactMap { $0.int.map { Int32(clamping: $0) } } ?? []
   }
@@ -60,7 +60,7 @@ extension ModelConfig {
     if let pretraining = json["pretraining_tp"]?.int, pretraining != 1 {
       throw .unsupported(location: fields.location, field: "pretraining_tp", expected: "1", found: "\(pretraining)")
     }
-    if let quantization = json["quantization_config"] {
+    if let quantization = fields.outer?["quantization_config"] ?? json["quantization_config"] {
       throw .unsupported(
         location: fields.location, field: "quantization_config",
         expected: "F32, F16 or BF16 weights (or the model as GGUF)",

@@ -81,6 +81,6 @@ extension ModelConfig {
       sizes[.outputHead] = (vocabularySize, hiddenSize)
       modules.append(BaseModule(path: names.outputHead, sites: [.outputHead]))
     }
-    return BaseShape(layerCount: layerCount, sizes: sizes, modules: modules, root: names.root)
+    return BaseShape(layerCount: layerCount, sizes: sizes, modules: modules, roots: [names.root] + names.otherRoots)
   }
 }

@@ -46,6 +46,8 @@ package final class ModelWeights: @unchecked Sendable {
     return "\(config.architecture)-\(config.layerCount)x\(config.hiddenSize)-\(config.vocabularySize)-"
       + String(hash, radix: 16)
   }
+  /// Tensors of the checkpoint that belong to parts which Weft does not run (images).
+  package let otherPartTensors: Int
   /// Elements of all matrices, biases and norms; a tied head counts once.
   package let parameterCount: Int
   /// Bytes of the packed matrices.
@@ -92,6 +94,7 @@ package final class ModelWeights: @unchecked Sendable {
     hasOutputHead = head != nil
     shape = config.shape(hasOutputHead: head != nil, names: reader.architecture.names)
     inputGroups = groups
+    otherPartTensors = reader.otherPartTensors
     self.sources = sources
     self.matrices = matrices
     self.expertGroups = expertGroups

@@ -39,8 +39,10 @@ package struct LinearName: Sendable, Equatable {
 /// How a form of checkpoint names the tensors of an architecture. Several `linears` may speak of one projection: the first is
 /// the published one, and the file decides.
 package struct TensorNames: Sendable, Equatable {
-  /// In front of everything but the head; a checkpoint of the bare decoder leaves it out.
+  /// In front of everything but the head.
   package var root: String
+  /// Other roots that files have: a checkpoint of the bare decoder has none.
+  package var otherRoots = [""]
   package var embedding: String
   package var positionEmbedding = ""
   package var outputNorm: String
@@ -86,6 +88,9 @@ package struct TensorNames: Sendable, Equatable {
       LinearName("ffn_gate.*", .gate, experts: .each), LinearName("ffn_up.*", .up, experts: .each),
       LinearName("ffn_down.*", .down, experts: .each),
     ])
+
+  /// Beginnings of the names of parts that Weft does not run, where a model has several (images).
+  package var otherParts: [String] = []
 
   /// The name of a layer's part.
   package func layer(_ index: Int, _ name: String) -> String { "\(root)\(layers).\(index).\(name)" }

@@ -11,6 +11,8 @@ struct WeightReader {
   let config: ModelConfig
   /// The size of every linear map.
   let sizes: [WeightSite: BaseShape.Size]
+  /// Tensors of parts that Weft does not run.
+  let otherPartTensors: Int
   private let names: TensorNames
   private var unused: Set<String>
   private var finite: Set<String> = []
@@ -27,18 +29,24 @@ struct WeightReader {
     unused = Set(checkpoint.tensors.keys)
     // The divisors are in the configuration.
     for name in ["rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"] { unused.remove(name) }
-    for name in checkpoint.tensors.keys where names.buffers.contains(where: { name.hasSuffix($0) }) { unused.remove(name) }
+    var others = 0
+    for name in checkpoint.tensors.keys {
+      if names.buffers.contains(where: { name.hasSuffix($0) }) {
+        unused.remove(name)
+      } else if names.otherParts.contains(where: { name.hasPrefix($0) }) {
+        unused.remove(name)
+        others += 1
+      }
+    }
+    otherPartTensors = others
   }
 
-  /// The names of this file: a checkpoint of the bare decoder lacks the root.
+  /// The names of this file, whose root may not be the usual one.
   private static func names(_ checkpoint: Checkpoint, _ architecture: Architecture) -> TensorNames {
     guard checkpoint.form == .huggingFace else { return .gguf }
     var names = architecture.names
-    if checkpoint.tensors[names.root + names.embedding + ".weight"] == nil,
-      checkpoint.tensors[names.embedding + ".weight"] != nil
-    {
-      names.root = ""
-    }
+    let roots = [names.root] + names.otherRoots
+    names.root = roots.first { checkpoint.tensors[$0 + names.embedding + ".weight"] != nil } ?? names.root
     return names
   }
 

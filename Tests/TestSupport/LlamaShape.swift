@@ -26,7 +26,7 @@ extension BaseShape {
       sizes[.outputHead] = (vocabularySize, hiddenSize)
       modules.append(BaseModule(path: "lm_head", sites: [.outputHead]))
     }
-    return BaseShape(layerCount: layerCount, sizes: sizes, modules: modules, root: "model.")
+    return BaseShape(layerCount: layerCount, sizes: sizes, modules: modules, roots: ["model.", ""])
   }
 
   /// The path of a site, which must be one of this base.

@@ -77,7 +77,7 @@ def random_factors(shapes, seed):
 
 
 def save_expected(folder, tokens, logits):
-    save_file({"tokens": tokens, "logits": logits.float().contiguous()}, folder / "expected.safetensors")
+    save_file({"tokens": tokens, "logits": logits.to(torch.float32).contiguous()}, folder / "expected.safetensors")
 
 
 def sort_sets(path):

@@ -3,11 +3,18 @@
 internal import WeftFormats
 
 /// Gemma 3, text (Gemma Team 2025): Gemma 2 with norms over the heads of queries and keys instead of soft caps, five layers
-/// with a window and a rotary table of their own for every one without.
+/// with a window and a rotary table of their own for every one without. Of a model that reads images too, the text part.
 enum Gemma3 {
   static let architecture = Architecture(
-    modelTypes: ["gemma3_text"], ggufNames: ["gemma3"], names: names
+    modelTypes: ["gemma3_text", "gemma3"], ggufNames: ["gemma3"], names: names
   ) { fields throws(ModelError) in
+    var fields = fields
+    // A published `text_config` leaves out what has transformers' default.
+    if fields.outer != nil {
+      fields.fallbacks = [
+        .headCount: 8, .keyValueHeadCount: 4, .headDimension: 256, .vocabularySize: 262_208, .contextLength: 131_072,
+      ]
+    }
     var config = try Gemma.configure(fields, "gemma3_text")
     config.hasOutputNorms = true
     config.queryKeyNorm = .head
@@ -37,6 +44,9 @@ enum Gemma3 {
     var names = Gemma2.names
     names.norms[.query] = "self_attn.q_norm"
     names.norms[.key] = "self_attn.k_norm"
+    // The larger models are published with a tower for images around them.
+    names.otherRoots = ["language_model.model.", "model.language_model.", ""]
+    names.otherParts = ["vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector."]
     return names
   }
 

@@ -14,8 +14,6 @@ enum Llama {
   static let feedForwardMaps: Set<Projection> = [.gate, .up, .down]
 
   static func configure(_ fields: ConfigFields) throws(ModelError) -> ModelConfig {
-    // GGUF calls Mixtral "llama" too.
-    if fields.gguf != nil, try fields.integer(.expertCount, default: 0) > 0 { return try Mixtral.configure(fields) }
     try fields.require("hidden_act", "silu")
     var config = try ModelConfig(fields, "llama", epsilon: fields.gguf == nil ? 1e-6 : 1e-5)
     if config.biases != nil {

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import WeftDeltas
+internal import WeftFormats
 
-/// Mixtral (Jiang et al. 2024): Mistral whose feed-forward layers choose two of eight experts.
+/// Mixtral (Jiang et al. 2024): Mistral whose feed-forward layers choose two of eight experts. GGUF calls it "llama", with
+/// experts.
 enum Mixtral {
   static let architecture = Architecture(
-    modelTypes: ["mixtral"], ggufNames: [], names: names, interleavesHeads: true, configure: configure)
+    modelTypes: ["mixtral"], ggufNames: ["llama"], names: names, interleavesHeads: true,
+    claims: { fields in fields.gguf.map { $0.metadata["llama.expert_count"]?.int ?? 0 > 0 } ?? true },
+    configure: configure)
 
   private static var names: TensorNames {
     var names = TensorNames.llama

@@ -70,7 +70,8 @@ def published(fields):
         rope = rope["full_attention"]
     fields["rope_theta"] = rope.pop("rope_theta")
     fields["rope_scaling"] = rope if rope["rope_type"] != "default" else None
-    if rope["rope_type"] == "linear":
+    # Gemma 3 was never published with the old spelling, and transformers 5 would pass it over there.
+    if rope["rope_type"] == "linear" and fields["model_type"] != "gemma3_text":
         rope["type"] = rope.pop("rope_type")
     if fields["model_type"] == "phi3":
         rope.pop("original_max_position_embeddings", None)

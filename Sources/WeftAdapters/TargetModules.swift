@@ -49,6 +49,21 @@ struct TargetModules {
   /// Whether the config says which modules are adapted. If not, those are whose tensors exist.
   var isStated: Bool { target != nil || !parameters.isEmpty }
 
+  /// Refuses target parameters that no module of the base has.
+  func check(_ base: BaseShape, _ config: AdapterConfig) throws(AdapterError) {
+    for parameter in parameters {
+      let isKnown = base.modules.contains { module in
+        let name = module.parameter == nil ? module.path + ".weight" : module.name
+        return name == parameter || name.hasSuffix(".\(parameter)")
+      }
+      guard isKnown else {
+        throw .malformedOption(
+          location: config.location, option: "target_parameters", expected: "names of parameters of the base",
+          found: "'\(parameter)'")
+      }
+    }
+  }
+
   /// Whether a stacked parameter is adapted.
   func contains(parameter module: BaseModule) -> Bool { namesParameter(module.name) }
 

@@ -64,6 +64,7 @@ package struct Architecture: Sendable {
 
   private static func unknown(_ location: String, _ field: String, _ found: String?, _ known: [String]) -> ModelError {
     .unsupported(
-      location: location, field: field, expected: "one of " + Set(known).sorted().joined(separator: ", "), found: found ?? "none")
+      location: location, field: field, expected: "one of " + Set(known).sorted().joined(separator: ", "),
+      found: found ?? "none")
   }
 }

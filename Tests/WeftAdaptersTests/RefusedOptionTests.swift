@@ -7,9 +7,9 @@ import WeftFormats
 @Suite struct RefusedOptionTests {
   /// Options that change the arithmetic, switched on.
   static let on = [
-    ("use_dora", "true", "true"), ("lora_bias", "true", "true"), ("fan_in_fan_out", "true", "true"),
+    ("use_dora", "true", "true"), ("lora_bias", "true", "true"),
     ("modules_to_save", "[\"score\"]", "an array"), ("trainable_token_indices", "[3]", "an array"),
-    ("target_parameters", "[\"mlp.experts\"]", "an array"), ("layer_replication", "[[0, 2]]", "an array"),
+    ("layer_replication", "[[0, 2]]", "an array"),
     ("alora_invocation_tokens", "[5, 6]", "an array"), ("use_qalora", "true", "true"),
     ("use_bdlora", "{\"nblocks\": 2}", "an object"), ("kasa_config", "{\"beta\": 1}", "an object"),
     ("arrow_config", "{\"top_k\": 3}", "an object"), ("velora_config", "{\"scale\": 1}", "an object"),
@@ -25,6 +25,16 @@ import WeftFormats
     }.check()
   }
 
+  /// A parameter that the base does not have would be adapted by nothing.
+  @Test(arguments: ["mlp.experts.gate_up_proj", "gate.weight", "q_proj"]) func unknownParameters(name: String) throws {
+    try Refusal(name) {
+      $0.config["target_parameters"] = "[\"\(name)\"]"
+    } error: { config, _ in
+      .malformedOption(
+        location: config, option: "target_parameters", expected: "names of parameters of the base", found: "'\(name)'")
+    }.check()
+  }
+
   @Test func optionsThatAreOffAreAccepted() throws {
     for off in ["null", "false", "[]", "{}", "\"\""] {
       var fixture = try AdapterFixture()
@@ -37,6 +47,7 @@ import WeftFormats
   @Test func inertOptionsAreAccepted() throws {
     var fixture = try AdapterFixture()
     let inert = [
+      "fan_in_fan_out": "true", "target_parameters": "[]",
       "auto_mapping": "{\"unsloth_fixed\": true}", "revision": "\"main\"", "task_type": "\"CAUSAL_LM\"",
       "inference_mode": "true", "lora_dropout": "0.5", "megatron_core": "\"megatron.core\"", "qalora_group_size": "16",
       "runtime_config": "{\"ephemeral_gpu_offload\": true}", "eva_config": "{\"rho\": 2}", "corda_config": "{\"a\": 1}",

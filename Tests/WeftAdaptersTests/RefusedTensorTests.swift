@@ -8,9 +8,12 @@ import WeftFormats
 import WeftTensors
 
 @Suite struct RefusedTensorTests {
-  static let known = "lora_A.weight or lora_B.weight of a linear map in a Llama's layers, or of lm_head"
+  static let known =
+    "lora_A.weight or lora_B.weight of a linear module of this base, such as model.layers.0.self_attn.q_proj"
   static let a0 = AdapterFixture.name(0, "self_attn.q_proj", "A")
   static let b0 = AdapterFixture.name(0, "self_attn.q_proj", "B")
+
+  static let vast = "base_model.model.model.layers.99999999999999999999.self_attn.q_proj.lora_A.weight"
 
   @Test func theFixtureIsRight() throws {
     let adapter = try AdapterFixture().read()
@@ -29,7 +32,6 @@ import WeftTensors
     "base_model.model.transformer.h.0.attn.c_attn.lora_A.weight", "base_model.model.score.weight",
     "base_model.model.model.layers.01.self_attn.q_proj.lora_A.weight",
     "base_model.model.model.layers.-1.self_attn.q_proj.lora_A.weight",
-    "base_model.model.model.layers.99999999999999999999.self_attn.q_proj.lora_A.weight",
     "base_model.model.model.layers.0.mlp.q_proj.lora_A.weight", "base_model.model.model.layers.0.self_attn.q_proj",
     "base_model.model.model.layers.0.self_attn.q_proj.lora_A.other.weight", "base_model.model.model.norm.lora_A.weight",
   ])
@@ -128,6 +130,11 @@ import WeftTensors
       try $0.add("q_proj", at: "base_model.model.model.layers.2.self_attn", rank: 2, out: 6, in: 4)
     } error: { _, tensors in
       .layerOutOfRange(location: tensors, tensor: AdapterFixture.name(2, "self_attn.q_proj", "A"), layerCount: 2)
+    },
+    Refusal("a layer beyond all numbers") {
+      $0.tensors[vast] = try AdapterFixture.ones([2, 4])
+    } error: { _, tensors in
+      .layerOutOfRange(location: tensors, tensor: vast, layerCount: 2)
     },
     Refusal("NaN") {
       $0.tensors[b0] = try Tensor([0, 1, 2, 3, 4, 5, .nan, 7, 8, 9, 10, 11], shape: [6, 2])

@@ -8,6 +8,10 @@ import WeftTransformer
 
 /// Models that cannot be opened, each with the text that says where, what was expected and what was found.
 struct ModelErrorTests {
+  static let known =
+    "one of gemma, gemma2, gemma3, gemma3_text, gpt2, granite, llama, mistral, mixtral, olmo2, openelm, phi3, qwen2, qwen2_moe, "
+    + "qwen3, qwen3_moe, smollm3"
+
   @Test func theOriginalsOpen() throws {
     #expect(try EditedModel().error() == nil)
     #expect(try EditedGGUF("gqa-tied").error() == nil)
@@ -15,13 +19,13 @@ struct ModelErrorTests {
 
   /// A piece of config.json, what replaces it, and the error after `FOLDER/config.json: `.
   static let configs: [(old: String, new: String, error: String)] = [
-    (#""model_type": "llama""#, #""model_type": "mistral""#, "model_type: mistral is not supported; expected llama"),
-    (#""model_type": "llama","#, "", "model_type: expected a value, found none"),
-    (#""model_type": "llama""#, #""model_type": 3"#, "model_type: expected a string, found 3"),
+    (#""model_type": "llama""#, #""model_type": "mamba""#, "model_type: mamba is not supported; expected \(known)"),
+    (#""model_type": "llama","#, "", "model_type: none is not supported; expected \(known)"),
+    (#""model_type": "llama""#, #""model_type": 3"#, "model_type: none is not supported; expected \(known)"),
     (#""hidden_act": "silu""#, #""hidden_act": "gelu""#, "hidden_act: gelu is not supported; expected silu"),
     (
-      #""rope_type": "default""#, #""rope_type": "yarn""#,
-      "rope_type: yarn is not supported; expected default, linear or llama3"
+      #""rope_type": "default""#, #""rope_type": "dynamic""#,
+      "rope_type: dynamic is not supported; expected default, linear, llama3, yarn or longrope"
     ),
     (
       #""rope_type": "default""#, #""rope_type": "linear""#, "rope_scaling: factor: expected a value, found none"
@@ -40,7 +44,7 @@ struct ModelErrorTests {
     (#""pretraining_tp": 1"#, #""pretraining_tp": 2"#, "pretraining_tp: 2 is not supported; expected 1"),
     (
       #""use_cache": true"#, #""quantization_config": {"bits": 4}"#,
-      "quantization_config: an object is not supported; expected F32, F16 or BF16 weights"
+      "quantization_config: an object is not supported; expected F32, F16 or BF16 weights (or the model as GGUF)"
     ),
     (
       #""num_key_value_heads": 2"#, #""num_key_value_heads": 3"#,
@@ -109,7 +113,7 @@ struct ModelErrorTests {
     (#""num_hidden_layers": 3"#, #""num_hidden_layers": 4"#, "tensor model.layers.3.self_attn.q_proj.weight is missing"),
     (
       #""num_hidden_layers": 3"#, #""num_hidden_layers": 2"#,
-      "tensor model.layers.2.input_layernorm.weight belongs to no part of a Llama model; nothing is ignored silently"
+      "tensor model.layers.2.input_layernorm.weight belongs to no part of a llama model; nothing is ignored silently"
     ),
     (#""tie_word_embeddings": true"#, #""tie_word_embeddings": false"#, "tensor lm_head.weight is missing"),
     (#""tie_word_embeddings": true,"#, "", "tensor lm_head.weight is missing"),
@@ -134,7 +138,7 @@ struct ModelErrorTests {
     for name in ["model.layers.3.mlp.up_proj.weight", "model.layers.0.mlp.up_proj.lora_A.weight", "transformer.wte.weight"] {
       model.tensors[name] = model.tensors[Self.up]
       #expect(
-        try model.error() == "FOLDER: tensor \(name) belongs to no part of a Llama model; nothing is ignored silently")
+        try model.error() == "FOLDER: tensor \(name) belongs to no part of a llama model; nothing is ignored silently")
       model.tensors[name] = nil
     }
     // Older files carry what follows from the configuration.

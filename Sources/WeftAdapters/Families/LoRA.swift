@@ -11,6 +11,7 @@ internal import WeftTensors
 enum LoRA {
   static func resolve(_ folder: inout AdapterFolder, base: BaseShape) throws(AdapterError) -> DeltaSet {
     let options = try LoRAOptions(folder.config)
+    try options.target.check(base, folder.config)
     let factors = try factorNames(in: folder, base: base)
     var found: [(WeightSite, DeltaOperator)] = []
     // What the config does not target stays in the folder, and the reader refuses it.

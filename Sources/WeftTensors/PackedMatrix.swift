@@ -37,12 +37,16 @@ package struct PackedMatrix: @unchecked Sendable {
   /// Bytes of memory.
   package var byteCount: Int { storage.bytes.count }
 
+  /// Bytes of memory that packing a tensor takes.
+  package static func byteCount(of tensor: Tensor) -> Int {
+    Int(weft_packed_bytes(Int32(tensor.dtype.rawValue), tensor.rows, tensor.columns))
+  }
+
   /// Packs `tensor` ([out, in]), all threads together. The dtype must be a weight format.
   /// - Parameter rowMap: for every row of the result the row of the tensor it comes from; nil for the identity.
   package init(_ tensor: Tensor, rowMap: [Int32]? = nil, pool: ThreadPool) throws(StorageError) {
     precondition(tensor.dtype.isWeight)
-    let format = Int32(tensor.dtype.rawValue)
-    storage = try Storage(byteCount: weft_packed_bytes(format, tensor.rows, tensor.columns))
+    storage = try Storage(byteCount: PackedMatrix.byteCount(of: tensor))
     view = MatrixView(
       base: UnsafeRawPointer(storage.base), dtype: tensor.dtype, rows: tensor.rows, columns: tensor.columns)
     repack(tensor, rowMap: rowMap, pool: pool)

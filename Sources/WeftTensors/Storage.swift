@@ -60,6 +60,30 @@ package final class Storage: @unchecked Sendable {
     }
   }
 
+  /// Takes the memory from the system now rather than when it is first written: what is reserved is then there. For memory that
+  /// nobody has written yet.
+  package func commit() throws(StorageError) {
+    guard origin == .pages else { return }
+    // MADV_POPULATE_WRITE, since Linux 5.14.
+    guard madvise(bytes.baseAddress, bytes.count, 23) != 0 else { return }
+    guard errno == EINVAL else { throw .outOfMemory(bytes: bytes.count) }
+    for offset in stride(from: 0, to: bytes.count, by: ProcessMemory.pageBytes) { bytes[offset] = 0 }
+  }
+
+  /// Brings a part of a mapped file into memory, so that reading it later waits for no disk. No effect on owned memory.
+  package func fetch(_ range: Range<Int>) {
+    guard origin == .file, !range.isEmpty else { return }
+    let begin = range.lowerBound / ProcessMemory.pageBytes * ProcessMemory.pageBytes
+    // MADV_POPULATE_READ, since Linux 5.14. Elsewhere pages come when they are read.
+    madvise(base + begin, range.upperBound - begin, 22)
+  }
+
+  /// Bytes that `byteCount` bytes of owned memory take in the process: whole pages where they come in pages.
+  package static func residentBytes(_ byteCount: Int) -> Int {
+    guard byteCount >= pagesFrom else { return byteCount }
+    return (byteCount + ProcessMemory.pageBytes - 1) / ProcessMemory.pageBytes * ProcessMemory.pageBytes
+  }
+
   /// Tells the system that the mapped pages will not be needed soon (after packing). No effect on owned memory.
   package func releasePages() {
     if origin == .file { madvise(bytes.baseAddress, bytes.count, MADV_DONTNEED) }

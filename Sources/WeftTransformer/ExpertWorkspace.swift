@@ -37,19 +37,47 @@ final class ExpertWorkspace {
   /// Bytes in all.
   var byteCount: Int { storage.bytes.count + numbers.bytes.count }
 
-  init(config: ModelConfig, experts: ExpertConfig, rows: Int, deltaWidth: Int) throws(StorageError) {
-    self.config = experts
-    let (slotCount, overflow) = rows.multipliedReportingOverflow(by: experts.usedCount)
-    guard !overflow, slotCount < Int.max / 64 else { throw .outOfMemory(bytes: .max) }
+  /// One slot for every choice of every row.
+  private static func slotCount(_ experts: ExpertConfig, rows: Int) throws(StorageError) -> Int {
+    let (count, overflow) = rows.multipliedReportingOverflow(by: experts.usedCount)
+    guard !overflow, count < Int.max / 64 else { throw .outOfMemory(bytes: .max) }
+    return count
+  }
+
+  /// As `Workspace.shapes`.
+  private static func shapes(
+    config: ModelConfig, experts: ExpertConfig, rows: Int, slotCount: Int, deltaWidth: Int
+  ) -> [Workspace.Shape] {
     let width = experts.intermediateSize
-    let (storage, made) = try Workspace.reserve([
+    return [
       (MatrixView.padded(experts.count) + MatrixView.tileRows, 0, rows),
       (config.hiddenSize, config.hiddenSize, slotCount), (MatrixView.padded(width) * 2, width, slotCount),
       (config.hiddenSize, 0, slotCount), (deltaWidth, 0, slotCount),
-    ])
+    ]
+  }
+
+  private static func numberBytes(_ experts: ExpertConfig, slotCount: Int) -> Int {
+    4 * (slotCount * 4 + experts.count * 2 + 1)
+  }
+
+  /// Bytes that a workspace of these sizes takes.
+  static func byteCount(
+    config: ModelConfig, experts: ExpertConfig, rows: Int, deltaWidth: Int
+  ) throws(StorageError) -> Int {
+    let slotCount = try slotCount(experts, rows: rows)
+    return try Workspace.byteCount(
+      shapes(config: config, experts: experts, rows: rows, slotCount: slotCount, deltaWidth: deltaWidth))
+      + numberBytes(experts, slotCount: slotCount)
+  }
+
+  init(config: ModelConfig, experts: ExpertConfig, rows: Int, deltaWidth: Int) throws(StorageError) {
+    self.config = experts
+    let slotCount = try ExpertWorkspace.slotCount(experts, rows: rows)
+    let (storage, made) = try Workspace.reserve(
+      ExpertWorkspace.shapes(config: config, experts: experts, rows: rows, slotCount: slotCount, deltaWidth: deltaWidth))
     self.storage = storage
     (scores, input, feedForward, output, low) = (made[0], made[1], made[2], made[3], made[4])
-    numbers = try Storage(byteCount: 4 * (slotCount * 4 + experts.count * 2 + 1))
+    numbers = try Storage(byteCount: ExpertWorkspace.numberBytes(experts, slotCount: slotCount))
     let base = numbers.base.assumingMemoryBound(to: Int32.self)
     chosen = base
     slots = base + slotCount

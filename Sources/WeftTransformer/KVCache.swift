@@ -25,17 +25,25 @@ package struct KVCache: @unchecked Sendable {
       * (dtype.keyBytes(headDimension: config.headDimension) + dtype.valueBytes(headDimension: config.headDimension))
   }
 
-  /// Reserves `blockCount` blocks in every layer.
+  /// Bytes of `blockCount` blocks in all layers; nil when that overflows.
+  package static func byteCount(config: ModelConfig, blockCount: Int, dtype: KVDType) -> Int? {
+    let (bytes, overflow) = blockBytes(config: config, dtype: dtype).multipliedReportingOverflow(by: blockCount)
+    return overflow ? nil : bytes
+  }
+
+  /// Takes memory for `blockCount` blocks in every layer.
   package init(config: ModelConfig, blockCount: Int, dtype: KVDType) throws(StorageError) {
     keyBytes = dtype.keyBytes(headDimension: config.headDimension)
     headBytes = keyBytes + dtype.valueBytes(headDimension: config.headDimension)
     blockStride = headBytes * config.keyValueHeadCount
     self.blockCount = blockCount
     self.dtype = dtype
-    let (bytes, overflow) = KVCache.blockBytes(config: config, dtype: dtype).multipliedReportingOverflow(by: blockCount)
-    guard !overflow else { throw .outOfMemory(bytes: .max) }
+    guard let bytes = KVCache.byteCount(config: config, blockCount: blockCount, dtype: dtype) else {
+      throw .outOfMemory(bytes: .max)
+    }
     layerStride = blockStride * blockCount
     storage = try Storage(byteCount: bytes)
+    try storage.commit()
   }
 
   /// Keys of block 0 of a head; the values are `keyBytes` further.

@@ -57,51 +57,38 @@ package final class ModelWeights: @unchecked Sendable {
 
   /// Reads the configuration and all tensors. A tensor that is missing, left over, of a wrong shape or not finite is an error.
   package init(_ checkpoint: Checkpoint, pool: ThreadPool) throws(ModelError) {
-    var reader = try WeightReader(checkpoint)
-    let config = reader.config
-    let embedding = try reader.embedding()
-    let positions = try reader.positions()
-    let head = try reader.head(embedding: embedding)
-    let groups = config.inputGroups
-    var sources: [WeightSite: Source] = [.outputHead: head ?? embedding]
-    var biases: [WeightSite: Storage] = [:]
-    for site in groups.joined() where site != .outputHead {
-      sources[site] = try reader.linear(site)
-      biases[site] = try reader.bias(site)
-    }
-    let norms = try LayerNorms.read(&reader)
-    let outputNorm = try reader.outputNorm()
-    try reader.finish()
-
+    let parts = try WeightSources(checkpoint, readsValues: true)
+    let config = parts.config
     // Everything is known to fit before anything is packed.
     var matrices: [WeightSite: PackedMatrix] = [:]
-    for (site, source) in sources {
+    for (site, source) in parts.matrices {
       do { matrices[site] = try PackedMatrix(source.tensor, rowMap: source.rowMap, pool: pool) } catch { throw .storage(error) }
       source.tensor.storage.releasePages()
     }
-    let assembly = LayerAssembly(config: config, groups: groups, matrices: matrices, biases: biases)
+    for tensor in parts.mapped { tensor.storage.fetch(tensor.offset..<tensor.offset + tensor.byteCount) }
+    let assembly = LayerAssembly(config: config, groups: parts.groups, matrices: matrices, biases: parts.biases)
     let layers = UnsafeMutablePointer<DecoderLayer>.allocate(capacity: config.layerCount)
     var expertGroups: [UnsafeMutablePointer<LinearGroup>] = []
     for layer in 0..<config.layerCount {
-      (layers + layer).initialize(to: assembly.layer(layer, norms[layer], &expertGroups))
+      (layers + layer).initialize(to: assembly.layer(layer, parts.norms[layer], &expertGroups))
     }
     self.config = config
-    self.embedding = embedding.tensor
-    self.positions = positions?.tensor
+    self.embedding = parts.embedding.tensor
+    self.positions = parts.positions?.tensor
     self.layers = layers
-    self.head = assembly.group(groups.count - 1)
-    self.outputNorm = outputNorm.view
-    hasOutputHead = head != nil
-    shape = config.shape(hasOutputHead: head != nil, names: reader.architecture.names)
-    inputGroups = groups
-    otherPartTensors = reader.otherPartTensors
-    self.sources = sources
+    head = assembly.group(parts.groups.count - 1)
+    outputNorm = parts.outputNorm.view
+    hasOutputHead = parts.head != nil
+    shape = parts.shape
+    inputGroups = parts.groups
+    sources = parts.matrices
+    otherPartTensors = parts.otherPartTensors
     self.matrices = matrices
     self.expertGroups = expertGroups
     self.pool = pool
-    vectors = norms.flatMap(\.storages) + outputNorm.storages + Array(biases.values)
+    vectors = parts.vectors
     parameterCount =
-      (head == nil ? 0 : embedding.tensor.elementCount) + (positions?.tensor.elementCount ?? 0)
+      (parts.head == nil ? 0 : embedding.elementCount) + (positions?.elementCount ?? 0)
       + sources.values.reduce(0) { $0 + $1.tensor.elementCount } + vectors.reduce(0) { $0 + $1.bytes.count / 4 }
   }
 

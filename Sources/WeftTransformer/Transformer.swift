@@ -24,7 +24,17 @@ package final class Transformer {
   /// Bytes of activations and logits.
   package var workspaceByteCount: Int { workspace.byteCount }
 
-  /// Reserves everything that steps of up to `maximumRows` rows need.
+  /// Bytes of activations and logits that a transformer of these maxima has.
+  package static func workspaceByteCount(
+    config: ModelConfig, maximumRows: Int, maximumLogitRows: Int, maximumDeltaWidth: Int
+  ) throws(ModelError) -> Int {
+    do {
+      return try Workspace.byteCount(
+        config: config, rows: maximumRows, logitRows: maximumLogitRows, deltaWidth: maximumDeltaWidth)
+    } catch { throw .storage(error) }
+  }
+
+  /// Takes all memory that steps of up to `maximumRows` rows need.
   /// - Parameter contextLength: the longest sequence that will be run; nil for the longest that the model was made for.
   package init(
     weights: ModelWeights, cache: KVCache, kernels: Kernels, pool: ThreadPool, maximumRows: Int, maximumLogitRows: Int,

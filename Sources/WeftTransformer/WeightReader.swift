@@ -18,9 +18,12 @@ struct WeightReader {
   private var finite: Set<String> = []
   /// Transposed copies of tensors that are stored as [in, out].
   private var transposed: [String: Tensor] = [:]
+  /// False when only sizes are wanted: then values are neither checked, compared nor transposed.
+  private let readsValues: Bool
 
-  init(_ checkpoint: Checkpoint) throws(ModelError) {
+  init(_ checkpoint: Checkpoint, readsValues: Bool = true) throws(ModelError) {
     self.checkpoint = checkpoint
+    self.readsValues = readsValues
     let (architecture, fields) = try Architecture.of(checkpoint)
     self.architecture = architecture
     config = try architecture.configure(fields)
@@ -50,6 +53,9 @@ struct WeightReader {
     return names
   }
 
+  /// Bytes of the transposed copies.
+  private(set) var transposedBytes = 0
+
   // MARK: - Outside the layers
 
   mutating func embedding() throws(ModelError) -> ModelWeights.Source {
@@ -76,6 +82,7 @@ struct WeightReader {
     }
     let head = try matrix(name, rows: config.vocabularySize)
     guard config.tieWordEmbeddings == true else { return head }
+    guard readsValues else { return nil }
     let (one, other) = (head.tensor, embedding.tensor)
     let same =
       one.dtype == other.dtype
@@ -217,11 +224,19 @@ struct WeightReader {
   private mutating func transposedWeight(_ name: String, rows: Int, columns: Int) throws(ModelError) -> Tensor {
     if let tensor = transposed[name] { return tensor }
     let stored = try weight(name, shape: [columns, rows])
+    let dtype = stored.dtype.isQuantized ? DType.f32 : stored.dtype
+    transposedBytes += (dtype.byteCount(elements: rows * columns)).map(Storage.residentBytes) ?? 0
+    guard readsValues else {
+      let turned =
+        Tensor(dtype: stored.dtype, shape: [rows, columns], storage: stored.storage, offset: stored.offset) ?? stored
+      transposed[name] = turned
+      return turned
+    }
     let values = stored.floats()
     var turned = [Float](repeating: 0, count: values.count)
     for column in 0..<columns { for row in 0..<rows { turned[row * columns + column] = values[column * rows + row] } }
     do {
-      let tensor = try Tensor(rounding: turned, shape: [rows, columns], to: stored.dtype.isQuantized ? .f32 : stored.dtype)
+      let tensor = try Tensor(rounding: turned, shape: [rows, columns], to: dtype)
       transposed[name] = tensor
       return tensor
     } catch { throw .storage(error) }
@@ -248,8 +263,10 @@ struct WeightReader {
       throw .shapeMismatch(location: checkpoint.path, tensor: name, expected: shape, found: tensor.shape)
     }
     unused.remove(name)
-    guard finite.insert(name).inserted else { return tensor }
+    guard readsValues, finite.insert(name).inserted else { return tensor }
     if let index = tensor.firstNonFinite() { throw .notFinite(location: checkpoint.path, tensor: name, index: index) }
+    // The whole file passes by here: it need not all be in memory at once.
+    tensor.storage.releasePages()
     return tensor
   }
 

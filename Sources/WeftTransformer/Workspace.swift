@@ -73,16 +73,35 @@ final class Workspace {
   /// Bytes in all.
   var byteCount: Int { storage.bytes.count + (experts?.byteCount ?? 0) }
 
-  init(config: ModelConfig, rows: Int, logitRows: Int, deltaWidth: Int) throws(StorageError) {
+  /// The widths of `Activations`, in the order of the properties: floats in a row, columns of the quantised form (0: there is
+  /// none), rows.
+  private static func shapes(config: ModelConfig, rows: Int, logitRows: Int, deltaWidth: Int) -> [Shape] {
     let attention = MatrixView.padded(config.queryWidth) + 2 * MatrixView.padded(config.keyValueWidth)
     let width = config.intermediateSize
     let rotary = config.rotaries.reduce(0) { $0 + $1.dimension }
-    // Floats in a row, columns of the quantised form (0: there is none), rows.
-    let (storage, made) = try Workspace.reserve([
+    return [
       (config.hiddenSize, 0, rows), (config.hiddenSize, config.hiddenSize, rows), (attention, 0, rows),
       (config.queryWidth, config.queryWidth, rows), (MatrixView.padded(width) * 2, width, rows),
       (config.hiddenSize, 0, rows), (deltaWidth, 0, rows), (rotary, 0, rows), (config.vocabularySize, 0, logitRows),
-    ])
+    ]
+  }
+
+  /// Bytes that a workspace of these sizes takes.
+  static func byteCount(
+    config: ModelConfig, rows: Int, logitRows: Int, deltaWidth: Int
+  ) throws(StorageError) -> Int {
+    let shapes = shapes(config: config, rows: rows, logitRows: logitRows, deltaWidth: deltaWidth)
+    let experts = try config.experts.map { experts throws(StorageError) in
+      try ExpertWorkspace.byteCount(config: config, experts: experts, rows: rows, deltaWidth: deltaWidth)
+    }
+    let (bytes, overflow) = try byteCount(shapes).addingReportingOverflow(experts ?? 0)
+    guard !overflow else { throw .outOfMemory(bytes: .max) }
+    return bytes
+  }
+
+  init(config: ModelConfig, rows: Int, logitRows: Int, deltaWidth: Int) throws(StorageError) {
+    let (storage, made) = try Workspace.reserve(
+      Workspace.shapes(config: config, rows: rows, logitRows: logitRows, deltaWidth: deltaWidth))
     self.storage = storage
     (hidden, normed, attentionIn, attentionOut) = (made[0], made[1], made[2], made[3])
     (feedForward, projected, low, self.rotary, logits) = (made[4], made[5], made[6], made[7], made[8])
@@ -91,12 +110,13 @@ final class Workspace {
     }
   }
 
-  /// Rows of several widths in one piece of memory.
-  static func reserve(
-    _ shapes: [(width: Int, quantized: Int, rows: Int)]
-  ) throws(StorageError) -> (Storage, [Activations]) {
+  typealias Shape = (width: Int, quantized: Int, rows: Int)
+  private typealias Place = (floats: Int, stride: Int, quantized: Int, quantizedStride: Int, columns: Int)
+
+  /// Where rows of several widths lie in one piece of memory, and how long that is.
+  private static func layout(_ shapes: [Shape]) throws(StorageError) -> (places: [Place], byteCount: Int) {
     var offset = 0
-    var places: [(floats: Int, stride: Int, quantized: Int, quantizedStride: Int, columns: Int)] = []
+    var places: [Place] = []
     for (width, quantizedColumns, rows) in shapes {
       let stride = MatrixView.padded(max(width, 1))
       let quantizedStride = MatrixView.quantizedRowBytes(columns: quantizedColumns)
@@ -105,7 +125,17 @@ final class Workspace {
       places.append((offset, stride, offset + rows * stride * 4, quantizedStride, quantizedColumns))
       offset += (bytes + 63) / 64 * 64
     }
-    let storage = try Storage(byteCount: offset)
+    return (places, offset)
+  }
+
+  /// Bytes of rows of several widths.
+  static func byteCount(_ shapes: [Shape]) throws(StorageError) -> Int { try layout(shapes).byteCount }
+
+  /// Rows of several widths in one piece of memory.
+  static func reserve(_ shapes: [Shape]) throws(StorageError) -> (Storage, [Activations]) {
+    let (places, byteCount) = try layout(shapes)
+    let storage = try Storage(byteCount: byteCount)
+    try storage.commit()
     return (
       storage,
       places.map { place in

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import WeftDeltas
+package import WeftFormats
+package import WeftTensors
+
+/// What the weights of a checkpoint will take in memory, found without reading or packing them.
+package struct WeightSizes: Sendable {
+  package let config: ModelConfig
+  /// What deltas may attach to, and what reads the same activations (as in `ModelWeights`).
+  package let shape: BaseShape
+  package let inputGroups: [[WeightSite]]
+  /// Packed matrices of every format: how many, and bytes.
+  package let packed: [DType: (count: Int, byteCount: Int)]
+  /// Bytes of transposed copies.
+  package let transposedBytes: Int
+  /// Bytes of norms and biases.
+  package let vectorBytes: Int
+  /// Bytes of tensors that steps read from the mapped file.
+  package let mappedBytes: Int
+
+  package init(_ checkpoint: Checkpoint) throws(ModelError) {
+    let sources = try WeightSources(checkpoint, readsValues: false)
+    config = sources.config
+    shape = sources.shape
+    inputGroups = sources.groups
+    var packed: [DType: (count: Int, byteCount: Int)] = [:]
+    for source in sources.matrices.values {
+      let bytes = Storage.residentBytes(PackedMatrix.byteCount(of: source.tensor))
+      packed[source.tensor.dtype, default: (0, 0)].count += 1
+      packed[source.tensor.dtype, default: (0, 0)].byteCount += bytes
+    }
+    self.packed = packed
+    transposedBytes = sources.transposedBytes
+    vectorBytes = sources.vectors.reduce(0) { $0 + $1.bytes.count }
+    mappedBytes = sources.mapped.reduce(0) { $0 + $1.byteCount }
+  }
+}

@@ -55,10 +55,11 @@ package final class AtomicFile {
     throw failure()
   }
 
-  /// Takes disk space for a file of so many bytes, where the file system can: a full disk is found before the work.
+  /// Takes disk space for a file of exactly so many bytes: a full disk is found before the work is done.
   package func reserve(byteCount: Int) throws(FormatError) {
-    if byteCount > 0, fallocate(descriptor, 0, 0, byteCount) != 0, errno == ENOSPC || errno == EFBIG || errno == EDQUOT {
-      throw failure()
+    let error = byteCount > 0 ? posix_fallocate(descriptor, 0, byteCount) : 0
+    if error == ENOSPC || error == EFBIG || error == EDQUOT {
+      throw .cannotWrite(path: path, reason: String(cString: strerror(error)))
     }
   }
 

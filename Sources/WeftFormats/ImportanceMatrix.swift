@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import WeftTensors
+internal import WeftTensors
 
 /// How much every column of every weight matrix matters: the squares of what it was multiplied by, summed over a text.
 ///

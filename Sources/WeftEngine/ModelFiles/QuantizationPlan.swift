@@ -32,7 +32,9 @@ package struct QuantizationPlan: Sendable {
   /// A tensor before the choice; `shape` is in PyTorch's order.
   package typealias Candidate = (name: String, shape: [Int], dtype: DType)
 
-  private let formats: [String: DType]
+  private var formats: [String: DType]
+  /// Tensors whose format the plan may choose, with their columns.
+  private var columns: [String: Int] = [:]
 
   /// - Parameter hasImportance: whether an importance matrix guides the encoders: it makes some extra bits unnecessary.
   package init(_ type: QuantizationType, model: Model, tensors: [Candidate], hasImportance: Bool) {
@@ -44,11 +46,12 @@ package struct QuantizationPlan: Sendable {
         formats[tensor.name] = tensor.dtype
         continue
       }
+      let columns = tensor.shape.last ?? 1
+      self.columns[tensor.name] = columns
       guard type.dtype.isQuantized else {
         formats[tensor.name] = type.dtype
         continue
       }
-      let columns = tensor.shape.last ?? 1
       let layer = QuantizationPlan.layer(of: tensor.name)
       let chosen: DType =
         switch Role(tensor.name) {
@@ -67,6 +70,27 @@ package struct QuantizationPlan: Sendable {
 
   /// The format of a tensor that the plan was made for.
   package func dtype(of name: String) -> DType? { formats[name] }
+
+  /// This plan with other formats for some of the tensors that it chooses for: `name` is a tensor's, or a part of it between
+  /// dots. Every override has to concern a tensor, and to fit its rows.
+  func overridden(by overrides: [(name: String, dtype: DType)]) throws(EngineError) -> QuantizationPlan {
+    var plan = self
+    for (name, dtype) in overrides {
+      let concerned = columns.filter { tensor, _ in tensor == name || tensor.split(separator: ".").contains { $0 == name } }
+      guard !concerned.isEmpty else {
+        throw EngineError(.invalidArgument, "tensor type: expected the name of a weight matrix or a part of it, found '\(name)'")
+      }
+      for (tensor, columns) in concerned {
+        guard columns % dtype.blockElements == 0 else {
+          throw EngineError(
+            .invalidArgument,
+            "tensor '\(tensor)': expected rows of whole \(dtype.name) blocks (\(dtype.blockElements) elements), found \(columns) columns")
+        }
+        plan.formats[tensor] = dtype
+      }
+    }
+    return plan
+  }
 
   /// What a matrix does, as far as its format depends on it.
   private enum Role {

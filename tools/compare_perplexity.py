@@ -113,7 +113,7 @@ def main() -> None:
         scores = chosen(*log_probabilities(model, text, arguments.context, arguments.chunks))
         print(f"{model}: llama.cpp {summary(scores)}")
         if arguments.weft:
-            command = [arguments.weft, "perplexity", model, "--file", arguments.text, "--context", str(arguments.context)]
+            command = [arguments.weft, "perplexity", "--model", model, "--file", arguments.text, "--context", str(arguments.context)]
             command += ["--chunks", str(arguments.chunks)] if arguments.chunks else []
             output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             ours = float(re.search(r"perplexity ([0-9.]+)", output)[1])

@@ -21,6 +21,7 @@ import WeftEngine
       """,
     subcommands: [
       Chat.self, Run.self, Inspect.self, Tokenize.self, Logits.self, RouterCommand.self, Evaluate.self, Bench.self, Quantize.self,
+      PerplexityCommand.self,
     ])
 
   static func main() {

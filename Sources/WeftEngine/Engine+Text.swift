@@ -30,10 +30,11 @@ extension Engine {
     } catch { throw EngineError(error) }
   }
 
-  /// Logits of every position of a token list, under fixed adapters: `onRow` gets the position and [vocabularySize] values,
-  /// valid during the call.
+  /// Logits of the positions of a token list from `first` on, under fixed adapters: `onRow` gets the position and
+  /// [vocabularySize] values, valid during the call.
   public func logits(
-    of tokens: [Int32], adapters: [WeightedAdapter] = [], onRow: (Int, UnsafeBufferPointer<Float>) -> Void
+    of tokens: [Int32], from first: Int = 0, adapters: [WeightedAdapter] = [],
+    onRow: (Int, UnsafeBufferPointer<Float>) -> Void
   ) throws(EngineError) {
     try check(tokens)
     guard !tokens.isEmpty, tokens.count <= contextLength else {
@@ -47,18 +48,20 @@ extension Engine {
     defer { blocks.release(table) }
     var done = 0
     while done < tokens.count {
-      let count = min(transformer.maximumLogitRows, batch.maximumRows, tokens.count - done)
+      let wantsLogits = done >= first
+      let count = min(
+        wantsLogits ? transformer.maximumLogitRows : first - done, batch.maximumRows, tokens.count - done)
       batch.removeAll()
       table.withUnsafeBufferPointer { table in
         tokens.withUnsafeBufferPointer { tokens in
           guard let table = table.baseAddress else { return }
           batch.append(
             tokens: UnsafeBufferPointer(rebasing: tokens[done..<done + count]), firstPosition: done, blockTable: table,
-            mixture: mixture, logits: .all)
+            mixture: mixture, logits: wantsLogits ? .all : .none)
         }
       }
       transformer.forward(batch)
-      for row in 0..<count { onRow(done + row, UnsafeBufferPointer(transformer.logits(row))) }
+      for row in 0..<(wantsLogits ? count : 0) { onRow(done + row, UnsafeBufferPointer(transformer.logits(row))) }
       done += count
     }
   }

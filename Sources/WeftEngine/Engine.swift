@@ -84,7 +84,7 @@ public final class Engine {
         config: config, blockCount: total + routing, dtype: options.kvType.dtype)
       transformer = try Transformer(
         weights: weights, cache: cache, kernels: kernels, pool: pool, maximumRows: options.maximumStepRows,
-        maximumLogitRows: min(options.maximumStepRows, max(options.maximumSequences, 8)),
+        maximumLogitRows: min(options.maximumStepRows, max(options.maximumSequences, options.maximumLogitRows)),
         maximumDeltaWidth: options.maximumActiveRank, contextLength: contextLength)
     } catch let error as StorageError { throw EngineError(error) } catch let error as ModelError {
       throw EngineError(error)

@@ -29,6 +29,8 @@ public struct EngineOptions: Sendable {
   public var maximumSequences: Int
   /// Rows of a step: a longer prompt is prefilled in several steps.
   public var maximumStepRows: Int
+  /// Rows of a step that get logits when the logits of many positions are wanted.
+  public var maximumLogitRows: Int
   /// How keys and values are stored.
   public var kvType: KVType
   /// The ranks of all adapters of a mixture together, where they read the same activations (q, k and v of one adapter of
@@ -38,12 +40,13 @@ public struct EngineOptions: Sendable {
   /// A value with these properties.
   public init(
     threads: Int? = nil, contextLength: Int? = nil, maximumSequences: Int = 8, maximumStepRows: Int = 512,
-    kvType: KVType = .f16, maximumActiveRank: Int = 1024
+    maximumLogitRows: Int = 8, kvType: KVType = .f16, maximumActiveRank: Int = 1024
   ) {
     self.threads = threads ?? EngineOptions.processorCount
     self.contextLength = contextLength
     self.maximumSequences = maximumSequences
     self.maximumStepRows = maximumStepRows
+    self.maximumLogitRows = maximumLogitRows
     self.kvType = kvType
     self.maximumActiveRank = maximumActiveRank
   }
@@ -55,6 +58,7 @@ public struct EngineOptions: Sendable {
     let sizes = [
       ("threads", threads, 1...1024), ("context length", contextLength ?? 1, 1...(1 << 26)),
       ("maximum sequences", maximumSequences, 1...65536), ("maximum step rows", maximumStepRows, 1...65536),
+      ("maximum logit rows", maximumLogitRows, 1...65536),
       ("maximum active rank", maximumActiveRank, 16...(1 << 20)),
     ]
     for (name, value, range) in sizes where !range.contains(value) {

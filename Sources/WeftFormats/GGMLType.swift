@@ -23,6 +23,9 @@ package enum GGMLType {
     name(of: number).flatMap { name in DType.allCases.first { $0.name == name } }
   }
 
+  /// The number of a storage, or nil when GGUF does not have it.
+  package static func number(of dtype: DType) -> UInt32? { names.firstIndex(of: dtype.name).map { UInt32($0) } }
+
   /// The names of the types that Weft reads, in the order of their numbers, for messages.
   package static var supportedNames: String {
     let supported = names.indices.filter { dtype(of: UInt32($0)) != nil }.map { names[$0] }

@@ -26,6 +26,8 @@ package struct GGUFFile: Sendable {
   package let tensors: [String: Tensor]
   /// The tensor names in file order.
   package let tensorOrder: [String]
+  /// Where kind and value of a metadata key lie in the file.
+  let metadataRanges: [String: Range<Int>]
   /// The mapped file that all tensors borrow from.
   package let storage: Storage
 
@@ -43,7 +45,7 @@ package struct GGUFFile: Sendable {
     // The smallest tensor entry: empty name, no axes, type, offset. The smallest pair: empty key, kind, one byte.
     let tensorCount = try cursor.count(minimumBytes: 24, "tensors")
     let pairCount = try cursor.count(minimumBytes: 13, "metadata pairs")
-    (metadata, metadataOrder) = try cursor.metadata(count: pairCount)
+    (metadata, metadataOrder, metadataRanges) = try cursor.metadata(count: pairCount)
     let alignment = try GGUFFile.alignment(metadata, path: path)
     (tensors, tensorOrder) = try cursor.tensors(count: tensorCount, alignment: alignment)
     self.path = path

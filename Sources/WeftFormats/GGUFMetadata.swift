@@ -17,22 +17,28 @@ enum GGUFValueKind: UInt32 {
 }
 
 extension ByteCursor {
-  /// Reads `count` pairs of key and value. A key that occurs twice is an error.
-  mutating func metadata(count: Int) throws(FormatError) -> (values: [String: GGUFValue], order: [String]) {
+  /// Reads `count` pairs of key and value. A key that occurs twice is an error. `ranges` are the bytes of kind and value.
+  mutating func metadata(
+    count: Int
+  ) throws(FormatError) -> (values: [String: GGUFValue], order: [String], ranges: [String: Range<Int>]) {
     var values: [String: GGUFValue] = [:]
     var order: [String] = []
+    var ranges: [String: Range<Int>] = [:]
     values.reserveCapacity(count)
     order.reserveCapacity(count)
+    ranges.reserveCapacity(count)
     for index in 0..<count {
       let place = location
       let key = try string("metadata key \(index)")
+      let begin = offset
       let value = try value(kind: kind(of: key), key: key)
+      ranges[key] = begin..<offset
       guard values.updateValue(value, forKey: key) == nil else {
         throw .malformed(location: place, expected: "every metadata key once", found: "'\(key)' again")
       }
       order.append(key)
     }
-    return (values, order)
+    return (values, order, ranges)
   }
 
   private mutating func kind(of key: String) throws(FormatError) -> GGUFValueKind {

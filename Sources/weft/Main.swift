@@ -20,10 +20,13 @@ import WeftEngine
       71 not enough memory, 73 a file that cannot be written, 75 busy, 130 stopped by Ctrl-C.
       """,
     subcommands: [
-      Chat.self, Run.self, Inspect.self, Tokenize.self, Logits.self, RouterCommand.self, Evaluate.self, Bench.self,
+      Chat.self, Run.self, Inspect.self, Tokenize.self, Logits.self, RouterCommand.self, Evaluate.self, Bench.self, Quantize.self,
+      PerplexityCommand.self,
     ])
 
   static func main() {
+    // A file that grows beyond the user's limit is an error of the write, as a full disk is, and not the end of the process.
+    signal(SIGXFSZ, SIG_IGN)
     do {
       var command = try parseAsRoot()
       try command.run()

@@ -32,12 +32,14 @@ struct ModelOptions: ParsableArguments {
 
   /// Opens the model with its adapters and router.
   func open(
-    maximumSequences: Int = 1, context minimum: Int? = nil, kvType standard: EngineOptions.KVType = .f16
+    maximumSequences: Int = 1, context minimum: Int? = nil, logitRows: Int = 8,
+    kvType standard: EngineOptions.KVType = .f16
   ) throws -> Session {
     let demo = model == nil ? try DemoModel.find() : nil
     let path = model ?? demo?.model ?? ""
     let options = EngineOptions(
-      threads: threads, contextLength: context ?? minimum, maximumSequences: maximumSequences, kvType: kvType ?? standard)
+      threads: threads, contextLength: context ?? minimum, maximumSequences: maximumSequences, maximumLogitRows: logitRows,
+      kvType: kvType ?? standard)
     Terminal.showProgress("loading \(path)")
     defer { Terminal.showProgress("") }
     let engine = try Engine(model: path, options: options)

@@ -7,6 +7,7 @@ let modules: [(name: String, imports: [String])] = [
   ("WeftTensors", ["CWeftKernels"]),
   ("WeftFormats", ["WeftTensors", "CCJSON"]),
   ("WeftTokenizers", ["WeftTensors", "WeftFormats", "CPCRE2", "CUTF8Proc"]),
+  ("WeftGrammar", ["WeftFormats"]),
   ("WeftDeltas", ["WeftTensors"]),
   ("WeftAdapters", ["WeftTensors", "WeftFormats", "WeftDeltas", "CPCRE2"]),
   ("WeftRouting", ["WeftTensors", "WeftFormats"]),
@@ -14,7 +15,7 @@ let modules: [(name: String, imports: [String])] = [
   (
     "WeftEngine",
     [
-      "WeftTensors", "WeftFormats", "WeftTokenizers", "WeftDeltas", "WeftAdapters", "WeftRouting",
+      "WeftTensors", "WeftFormats", "WeftTokenizers", "WeftGrammar", "WeftDeltas", "WeftAdapters", "WeftRouting",
       "WeftTransformer",
     ]
   ),

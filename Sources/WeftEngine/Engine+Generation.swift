@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import WeftGrammar
 internal import WeftTokenizers
 internal import WeftTransformer
 
@@ -15,6 +16,7 @@ extension Engine {
     guard request.maximumTokens >= 1 else {
       throw EngineError(.invalidArgument, "maximum tokens: expected 1 or more, found \(request.maximumTokens)")
     }
+    try checkSampling(request)
     let tokens = try promptTokens(request.prompt)
     guard tokens.count < contextLength else {
       throw EngineError(
@@ -27,7 +29,7 @@ extension Engine {
       id: SequenceID(number: nextSequence), request: request, tokens: tokens,
       routingTokens: request.activation.isRouted ? routingTokens(request.prompt, tokens) : [],
       maximumCount: min(contextLength, tokens.count + min(request.maximumTokens, contextLength)),
-      seed: request.sampling.seed ?? UInt64.random(in: .min ... .max), tokenizer: tokenizer)
+      sampling: samplingState(request.sampling), constraint: try constraint(for: request), tokenizer: tokenizer)
     sequence.mixture = mixture
     switch request.activation {
     case .base: sequence.pendingActivation = []
@@ -85,7 +87,7 @@ extension Engine {
     while !isFinished {
       step { event in
         switch event {
-        case .token(id, _, let text): onText(text)
+        case .token(id, _, let text, _): onText(text)
         case .finished(id, let finished):
           result = finished
           isFinished = true
@@ -164,10 +166,16 @@ extension Engine {
       sequence.scheduledCount = 0
       guard let index = sequence.logitIndex else { continue }
       sequence.logitIndex = nil
-      let sampling = sequence.request.sampling
-      let token = sampler.sample(
-        transformer.logits(index), recent: sequence.tokens.suffix(sampling.repetitionWindow), sampling, &sequence.random)
-      accept(token, sequence, onEvent)
+      do {
+        if let token = try nextToken(of: sequence, transformer.logits(index)) {
+          accept(token, sequence, onEvent)
+        } else {
+          finish(sequence, .grammarEnd, onEvent)
+        }
+      } catch {
+        sequence.result.error = error
+        finish(sequence, .failed, onEvent)
+      }
     }
     running.removeAll { $0.isFinished }
   }
@@ -178,15 +186,17 @@ extension Engine {
     sequence.result.tokens.append(token)
     let request = sequence.request
     if !request.ignoresEndTokens && (endTokens.contains(token) || request.stopTokens.contains(token)) {
-      onEvent(.token(sequence.id, id: token, text: ""))
+      onEvent(.token(sequence.id, id: token, text: "", sequence.result.logProbabilities.last))
       finish(sequence, .endToken, onEvent)
       return
     }
     let (text, stopped) = sequence.stops.append(sequence.detokenizer?.append(token) ?? "")
     sequence.result.text += text
-    onEvent(.token(sequence.id, id: token, text: text))
+    onEvent(.token(sequence.id, id: token, text: text, sequence.result.logProbabilities.last))
     if stopped {
       finish(sequence, .stopString, onEvent)
+    } else if sequence.constraint?.isComplete == true {
+      finish(sequence, .grammarEnd, onEvent)
     } else if sequence.tokens.count >= sequence.maximumCount {
       finish(sequence, .length, onEvent)
     } else if request.activation == .routedPerSentence && Engine.endsSentence(text) {
@@ -199,7 +209,7 @@ extension Engine {
       let (rest, _) = sequence.stops.append(sequence.detokenizer?.finish() ?? "")
       let tail = rest + sequence.stops.finish()
       sequence.result.text += tail
-      if !tail.isEmpty, let last = sequence.tokens.last { onEvent(.token(sequence.id, id: last, text: tail)) }
+      if !tail.isEmpty, let last = sequence.tokens.last { onEvent(.token(sequence.id, id: last, text: tail, nil)) }
     }
     let now = ContinuousClock.now
     sequence.result.finishReason = reason

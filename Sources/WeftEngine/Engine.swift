@@ -2,6 +2,7 @@
 
 internal import WeftDeltas
 internal import WeftFormats
+internal import WeftGrammar
 internal import WeftRouting
 internal import WeftTensors
 internal import WeftTokenizers
@@ -28,6 +29,8 @@ public final class Engine {
   let template: ChatTemplate?
   let batch: Batch
   let sampler: Sampler
+  /// The vocabulary as grammars see it; made for the first request that has one.
+  var tokenTable: TokenTable?
   var adapterPool = AdapterPool()
   var router: Router?
   var blocks: BlockManager
@@ -92,7 +95,7 @@ public final class Engine {
       throw EngineError(.outOfMemory, "\(error)")
     }
     batch = Batch(maximumRows: options.maximumStepRows, maximumSegments: options.maximumSequences)
-    sampler = Sampler(vocabularySize: config.vocabularySize)
+    sampler = Sampler(vocabularySize: config.vocabularySize, maximumHistory: contextLength)
     model = ModelSummary(
       path: path, config: config, weights: weights, kernels: kernels, transformer: transformer,
       contextLength: contextLength, threads: options.threads, hasChatTemplate: template != nil)

@@ -3,6 +3,7 @@
 internal import WeftAdapters
 internal import WeftDeltas
 package import WeftFormats
+package import WeftGrammar
 package import WeftRouting
 internal import WeftTensors
 package import WeftTokenizers
@@ -78,6 +79,14 @@ extension EngineError {
     case .malformed: self.init(.corruptFile, error.description)
     case .missing: self.init(.notFound, error.description)
     case .unsupported: self.init(.unsupported, error.description)
+    }
+  }
+
+  package init(_ error: GrammarError) {
+    switch error {
+    case .json(let error): self.init(.invalidArgument, error.description)
+    case .malformed, .schema: self.init(.invalidArgument, error.description)
+    case .limit: self.init(.unsupported, error.description)
     }
   }
 

@@ -11,8 +11,9 @@ public struct SequenceID: Sendable, Hashable, CustomStringConvertible {
 public enum GenerationEvent: Sendable {
   /// These adapters answer from here on (after so many answer tokens): at the start, and whenever that changes.
   case activated(SequenceID, [WeightedAdapter], tokenCount: Int)
-  /// A token was sampled. `text` is what it completes: often a word, sometimes nothing.
-  case token(SequenceID, id: Int32, text: String)
+  /// A token was sampled. `text` is what it completes: often a word, sometimes nothing. Log-probabilities come with it when
+  /// the request asks for them. Text that was held back comes at the end, with the last token's id once more and without them.
+  case token(SequenceID, id: Int32, text: String, TokenLogProbabilities?)
   /// The sequence is over.
   case finished(SequenceID, GenerationResult)
 }
@@ -23,11 +24,13 @@ public enum FinishReason: String, Sendable {
   case endToken = "end_token"
   /// A stop string of the request; it is not part of the text.
   case stopString = "stop_string"
-  /// The longest answer, or the context, is full.
+  /// The text is complete under the request's grammar, and nothing can follow it.
+  case grammarEnd = "grammar_end"
+  /// The longest answer, or the context, is full. Under a grammar, the text is cut and not complete.
   case length
   /// `Engine.cancel`.
   case cancelled
-  /// The router's choice could not be activated: see `GenerationResult.error`.
+  /// The router's choice could not be activated, or the grammar could not be followed: see `GenerationResult.error`.
   case failed
 }
 
@@ -45,6 +48,8 @@ public struct GenerationResult: Sendable {
   public var text = ""
   /// Sampled tokens, the end token included.
   public var tokens: [Int32] = []
+  /// For each token, how likely the model found it; empty unless the request asks for it.
+  public var logProbabilities: [TokenLogProbabilities] = []
   /// Why it ended.
   public var finishReason = FinishReason.length
   /// What went wrong, when `finishReason` is `failed`.

@@ -51,6 +51,15 @@ public enum Activation: Sendable, Hashable {
   case routedPerSentence
 }
 
+/// What an answer has to be.
+public enum OutputGrammar: Sendable, Hashable {
+  /// A text of this grammar, in llama.cpp's notation GBNF.
+  case gbnf(String)
+  /// A JSON document that is valid under this JSON schema, itself a JSON document. What is supported is listed at
+  /// `JSONSchemaCompiler`; anything else is refused.
+  case jsonSchema(String)
+}
+
 /// What to generate from, under which adapters, and how.
 public struct GenerationRequest: Sendable {
   /// What the model continues.
@@ -69,6 +78,12 @@ public struct GenerationRequest: Sendable {
   public var activation: Activation
   /// How tokens are chosen.
   public var sampling: SamplingOptions
+  /// What the answer has to be; nil leaves it free. A complete answer ends by itself; one that is cut at the longest answer
+  /// is not complete, and its finish reason is `length`.
+  public var grammar: OutputGrammar?
+  /// Of each token, tell how likely the model found it, and that many of the likeliest ones beside it (0 to 100); nil tells
+  /// nothing.
+  public var logProbabilities: Int?
   /// The longest answer in tokens; the context length limits it further.
   public var maximumTokens: Int
   /// The answer ends before any of these texts.
@@ -80,12 +95,15 @@ public struct GenerationRequest: Sendable {
 
   /// A value with these properties.
   public init(
-    _ prompt: Prompt, activation: Activation = .base, sampling: SamplingOptions = .init(), maximumTokens: Int = 256,
+    _ prompt: Prompt, activation: Activation = .base, sampling: SamplingOptions = .init(),
+    grammar: OutputGrammar? = nil, logProbabilities: Int? = nil, maximumTokens: Int = 256,
     stopStrings: [String] = [], stopTokens: [Int32] = [], ignoresEndTokens: Bool = false
   ) {
     self.prompt = prompt
     self.activation = activation
     self.sampling = sampling
+    self.grammar = grammar
+    self.logProbabilities = logProbabilities
     self.maximumTokens = maximumTokens
     self.stopStrings = stopStrings
     self.stopTokens = stopTokens

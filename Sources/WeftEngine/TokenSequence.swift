@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import WeftTensors
+internal import WeftGrammar
 internal import WeftTokenizers
 internal import WeftTransformer
 
@@ -32,7 +32,9 @@ final class TokenSequence {
   var logitIndex: Int?
   var isCancelled = false
   var isFinished = false
-  var random: RandomSource
+  var sampling: SamplingState
+  /// What a grammar permits; nil when there is none.
+  let constraint: TokenConstraint?
   /// nil when the model has no tokenizer: then answers have no text.
   var detokenizer: StreamingDetokenizer?
   var stops: StopMatcher
@@ -41,8 +43,8 @@ final class TokenSequence {
   var firstToken: ContinuousClock.Instant?
 
   init(
-    id: SequenceID, request: GenerationRequest, tokens: [Int32], routingTokens: [Int32], maximumCount: Int, seed: UInt64,
-    tokenizer: Tokenizer?
+    id: SequenceID, request: GenerationRequest, tokens: [Int32], routingTokens: [Int32], maximumCount: Int,
+    sampling: SamplingState, constraint: TokenConstraint?, tokenizer: Tokenizer?
   ) {
     self.id = id
     self.request = request
@@ -51,12 +53,14 @@ final class TokenSequence {
     self.maximumCount = maximumCount
     promptCount = tokens.count
     needsRouting = request.activation.isRouted
-    random = RandomSource(seed: seed)
+    self.sampling = sampling
+    self.constraint = constraint
     detokenizer = tokenizer.map { StreamingDetokenizer($0, skipSpecial: true, continuing: true) }
     stops = StopMatcher(request.stopStrings)
     result = GenerationResult(promptTokenCount: tokens.count)
     self.tokens.reserveCapacity(maximumCount)
     result.tokens.reserveCapacity(maximumCount - tokens.count)
+    if request.logProbabilities != nil { result.logProbabilities.reserveCapacity(maximumCount - tokens.count) }
   }
 
   /// Tokens of the answer.

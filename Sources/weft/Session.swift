@@ -30,7 +30,7 @@ struct Session {
       if Interrupt.take() { engine.cancel(id) }
       engine.step { event in
         switch event {
-        case .token(_, _, let text): onText(text)
+        case .token(_, _, let text, _): onText(text)
         case .finished(_, let finished): result = finished
         case .activated: break
         }
@@ -48,7 +48,7 @@ struct Session {
     switch result.finishReason {
     case .length: parts.append("cut at the longest answer")
     case .cancelled: parts.append("stopped")
-    case .endToken, .stopString, .failed: break
+    case .endToken, .stopString, .grammarEnd, .failed: break
     }
     return parts.joined(separator: " · ")
   }

@@ -85,7 +85,7 @@ struct GenerationTests {
     var tokens = 0
     while engine.step({ event in
       switch event {
-      case .token(first, _, _): tokens += 1
+      case .token(first, _, _, _): tokens += 1
       case .finished(let id, let result): finished[id] = result
       default: break
       }
@@ -104,7 +104,7 @@ struct GenerationTests {
     var mixtures: [[WeightedAdapter]] = []
     while engine.step({ event in
       switch event {
-      case .token(id, let token, _): swapped.append(token)
+      case .token(id, let token, _, _): swapped.append(token)
       case .activated(id, let adapters, _): mixtures.append(adapters)
       default: break
       }
@@ -120,7 +120,7 @@ struct GenerationTests {
     let expected = try engine.generate(request([5, 6], .mixture([.init("plain")]), count: 20)).tokens
     let id = try engine.submit(request([5, 6], .mixture([.init("plain")]), count: 20))
     var tokens: [Int32] = []
-    while engine.step({ if case .token(id, let token, _) = $0 { tokens.append(token) } }) {
+    while engine.step({ if case .token(id, let token, _, _) = $0 { tokens.append(token) } }) {
       if tokens.count == 3 { try engine.unloadAdapter("plain") }
       if tokens.count == 6 { try engine.loadAdapter("plain", from: Self.adapter("all")) }
     }

@@ -66,7 +66,7 @@ change("no-model", "model", ..., '"model" is missing')
 change("no-vocab", "model.vocab", ..., 'model: "vocab" is missing')
 change("no-merges", "model.merges", ..., 'model: "merges" is missing')
 change("vocab-is-an-array", "model.vocab", ["a", "b"], "model.vocab: expected an object, found an array")
-change("vocab-is-empty", "model.vocab", {}, "model.vocab: expected a vocabulary with pieces, found an object")
+change("vocab-is-empty", "model.vocab", {}, "model.vocab: expected a vocabulary with pieces, found none")
 change("duplicate-id", "model.vocab", {"a": 0, "b": 1, "ab": 1},
        'model.vocab["ab"]: expected an id of its own, found 1, which is "b"')
 write("duplicate-piece", '/tokenizer.json: model.vocab: expected every piece once, found "a" as 0 and as 4',
@@ -78,29 +78,42 @@ change("negative-id", "model.vocab", {"a": 0, "b": 1, "ab": -2},
 change("fractional-id", "model.vocab", {"a": 0, "b": 1, "ab": 2.5},
        'model.vocab["ab"]: expected an integer, found 2.5')
 change("merge-of-unknown-piece", "model.merges", ["a b", "b c"],
-       'model.merges[1]: expected pieces of the vocabulary, found "c"')
+       'model.merges[1]: expected pieces of the vocabulary, found "bc"')
 change("merge-into-unknown-piece", "model.merges", ["a b", "b a"],
        'model.merges[1]: expected pieces of the vocabulary, found "ba"')
 change("merge-of-three", "model.merges", ["a b b"],
        'model.merges[0]: expected two pieces with a space between them, found "a b b"')
 change("merge-pair-of-one", "model.merges", [["a"]], "model.merges[0]: expected two pieces, found an array")
 change("merges-are-text", "model.merges", "a b", 'model.merges: expected an array, found "a b"')
-change("unknown-model", "model.type", "WordLevel", 'model.type: "WordLevel" is not supported; expected one of BPE')
+change("unknown-model", "model.type", "Markov", 'model.type: "Markov" is not supported; expected one of BPE, Unigram, WordPiece, WordLevel')
 change("dropout", "model.dropout", 0.1, "model.dropout: 0.1 is not supported; expected no dropout")
-change("word-suffix", "model.end_of_word_suffix", "</w>",
-       'model.end_of_word_suffix: "</w>" is not supported; expected no such affix')
+change("word-suffix-is-number", "model.end_of_word_suffix", 3, "model.end_of_word_suffix: expected a string, found 3")
+change("unigram-score-is-text", "model", {"type": "Unigram", "vocab": [["a", 0], ["b", "c"]]},
+       "model.vocab[1]: expected a piece and its score, found an array")
+change("unigram-unknown-id", "model", {"type": "Unigram", "vocab": [["a", 0]], "unk_id": 1}, "model.unk_id: expected an id below 1, found 1")
+change("wordpiece-without-unknown", "model", {"type": "WordPiece", "vocab": {"a": 0}, "continuing_subword_prefix": "##"},
+       'model: "unk_token" is missing')
+change("map-is-not-base64", "normalizer", {"type": "Precompiled", "precompiled_charsmap": "a!"},
+       'normalizer.precompiled_charsmap: expected base64, found "a!"')
+change("map-is-cut", "normalizer", {"type": "Precompiled", "precompiled_charsmap": "AAAAAA=="},
+       "normalizer.precompiled_charsmap: expected a character map whose trie is smaller than its 4 bytes, found 0")
+change("length-is-zero", "pre_tokenizer", {"type": "FixedLength", "length": 0}, "pre_tokenizer.length: expected a length from 1, found 0")
+change("delimiter-is-long", "pre_tokenizer", {"type": "CharDelimiterSplit", "delimiter": "ab"},
+       'pre_tokenizer.delimiter: expected one character, found "ab"')
 change("unknown-token-is-no-piece", "model.unk_token", "<unk>",
        'model.unk_token: expected a piece of the vocabulary, found "<unk>"')
-change("unknown-normalizer", "normalizer", {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "BertNormalizer"}]},
-       'normalizer.normalizers[1].type: "BertNormalizer" is not supported; expected one of Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD, Lowercase, Strip')
-change("unknown-pre-tokenizer", "pre_tokenizer", {"type": "UnicodeScripts"},
-       'pre_tokenizer.type: "UnicodeScripts" is not supported; expected one of Sequence, ByteLevel, Split, Digits, Punctuation, Whitespace, WhitespaceSplit, Metaspace')
+change("unknown-normalizer", "normalizer", {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Klingon"}]},
+       'normalizer.normalizers[1].type: "Klingon" is not supported; expected one of Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD, Lowercase, Strip, BertNormalizer, StripAccents, Nmt, Precompiled, ByteLevel')
+change("unknown-pre-tokenizer", "pre_tokenizer", {"type": "Klingon"},
+       'pre_tokenizer.type: "Klingon" is not supported; expected one of Sequence, ByteLevel, Split, Digits, Punctuation, Whitespace, WhitespaceSplit, Metaspace, BertPreTokenizer, CharDelimiterSplit, FixedLength, UnicodeScripts')
 change("unknown-behavior", "pre_tokenizer", split({"String": "a"}, "Isolate"),
        'pre_tokenizer.behavior: expected one of Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous, found "Isolate"')
-change("unknown-post-processor", "post_processor", {"type": "BertProcessing", "sep": ["a", 0], "cls": ["a", 0]},
-       'post_processor.type: "BertProcessing" is not supported; expected one of Sequence, ByteLevel, TemplateProcessing')
-change("unknown-decoder", "decoder", {"type": "Sequence", "decoders": [{"type": "WordPiece", "prefix": "##"}]},
-       'decoder.decoders[0].type: "WordPiece" is not supported; expected one of Sequence, ByteLevel, Replace, ByteFallback, Fuse, Strip, Metaspace')
+change("unknown-post-processor", "post_processor", {"type": "Klingon"},
+       'post_processor.type: "Klingon" is not supported; expected one of Sequence, ByteLevel, TemplateProcessing, BertProcessing, RobertaProcessing')
+change("bert-id-out-of-range", "post_processor", {"type": "BertProcessing", "sep": ["a", 0], "cls": ["a", 9]},
+       "post_processor.cls[1]: expected an id below 4, found 9")
+change("unknown-decoder", "decoder", {"type": "Sequence", "decoders": [{"type": "Klingon"}]},
+       'decoder.decoders[0].type: "Klingon" is not supported; expected one of Sequence, ByteLevel, Replace, ByteFallback, Fuse, Strip, Metaspace, WordPiece, BPEDecoder, CTC')
 change("decoder-after-fuse", "decoder", {"type": "Sequence", "decoders": [{"type": "Fuse"}, {"type": "Replace", "pattern": {"String": "a"}, "content": "b"}]},
        'decoder.decoders[1]: "Replace" is not supported; expected one "Strip" behind the component that joins the tokens')
 change("strip-count", "decoder", {"type": "Strip", "content": " ", "start": -1, "stop": 0},
@@ -135,11 +148,21 @@ config("config-unknown-begin-token", {"bos_token": "<begin>"}, 'bos_token: expec
 config("config-adds-no-token", {"add_eos_token": True}, '"eos_token" is missing')
 config("config-flag-is-text", {"add_bos_token": "yes"}, 'add_bos_token: expected true or false, found "yes"')
 config("config-template-is-number", {"chat_template": 3}, "chat_template: expected a string, found 3")
-write("only-sentencepiece",
-      ": a tokenizer as tokenizer.model alone is not supported; expected tokenizer.json (save_pretrained of a fast tokenizer in transformers writes it)",
-      {"tokenizer.model": "not read"})
+CLASSES = "GPT2Tokenizer, CodeGenTokenizer, Qwen2Tokenizer, RobertaTokenizer, LlamaTokenizer, CodeLlamaTokenizer, GemmaTokenizer, T5Tokenizer, BertTokenizer"
+LLAMA = {"tokenizer_class": "LlamaTokenizer"}
 write("only-vocab-and-merges",
-      ": a tokenizer as vocab.json alone is not supported; expected tokenizer.json (save_pretrained of a fast tokenizer in transformers writes it)",
+      f': tokenizer.json, or "tokenizer_class" in tokenizer_config.json (one of {CLASSES}), which says how text is cut, is missing',
       {"vocab.json": {"a": 0}, "merges.txt": "#version: 0.2"})
-write("nothing", ": tokenizer.json is missing", {})
+write("legacy-unknown-class",
+      f"/tokenizer_config.json: tokenizer_class: a folder without tokenizer.json, of KlingonTokenizer is not supported; expected tokenizer.json, or one of {CLASSES}",
+      {"tokenizer_config.json": {"tokenizer_class": "KlingonTokenizer"}})
+write("legacy-without-files", ": tokenizer.json or tokenizer.model or spiece.model is missing", {"tokenizer_config.json": LLAMA})
+write("sentencepiece-is-text", "/tokenizer.model: byte 1: expected wire type 0, 1, 2 or 5, found 6",
+      {"tokenizer.model": "not a model", "tokenizer_config.json": LLAMA})
+write("sentencepiece-is-cut", "/tokenizer.model: byte 2: expected at most 1 bytes, found a field of 9",
+      {"tokenizer.model": "\n\t", "tokenizer_config.json": LLAMA})
+write("legacy-merge-of-unknown-piece", '/merges.txt[0]: expected pieces of the vocabulary, found "ac"',
+      {"vocab.json": {"a": 0}, "merges.txt": "#version: 0.2\na c", "tokenizer_config.json": {"tokenizer_class": "Qwen2Tokenizer"}})
+write("nothing",
+      f': tokenizer.json, or "tokenizer_class" in tokenizer_config.json (one of {CLASSES}), which says how text is cut, is missing', {})
 print(f"{len(list(folder.iterdir()))} broken tokenizers")

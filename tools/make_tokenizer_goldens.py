@@ -16,17 +16,21 @@ errors="replace" does: expected texts of random ids follow the latter (`decode_b
 """
 
 import argparse
+import base64
 import collections
 import copy
 import json
 import pathlib
 import random
 import re
+import tempfile
 import unicodedata
 
 import gguf
+import sentencepiece
 import tokenizers
-from tokenizers import Tokenizer
+from sentencepiece import sentencepiece_model_pb2
+from tokenizers import Tokenizer, models as tokenizer_models, normalizers, pre_tokenizers, trainers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent / "Tests" / "Goldens" / "tokenizers"
 PUBLISHED = ["llama2", "phi3-v", "smollm"]
@@ -211,6 +215,50 @@ def byte_alphabet():
     return alphabet
 
 
+# What a character sequence is written as: one becomes one, two become two, one becomes two, a space, nothing, and clusters.
+RULES = ("41\t61\n42 43\t78 79\nC4\t61 65\nFB01\t66 69\n3000\t20\n9\t20\nD A\t20\n41 301\tC1\n65 301\tE9\n200B\t\n1F1E9\t44\n"
+         "61 62 61\t7A\n")
+
+
+def character_map():
+    """The map that SentencePiece compiles from RULES."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        (folder / "rules.tsv").write_text(RULES)
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(PLAIN[60:70]), model_prefix=str(folder / "m"), vocab_size=100, hard_vocab_limit=False,
+            normalization_rule_tsv=str(folder / "rules.tsv"), minloglevel=2)
+        model = sentencepiece_model_pb2.ModelProto()
+        model.ParseFromString((folder / "m.model").read_bytes())
+    return base64.b64encode(model.normalizer_spec.precompiled_charsmap).decode()
+
+
+def trained():
+    """One model of every other kind, trained by `tokenizers` on a few lines."""
+    lines = [text for text in PLAIN if len(text) > 20 and text.isascii()] * 2 + ["\u00e9t\u00e9 na\u00efve caf\u00e9"] * 3
+    kinds = {
+        "unigram": (tokenizer_models.Unigram(), trainers.UnigramTrainer(
+            vocab_size=160, special_tokens=["<unk>", "<s>", "</s>"], unk_token="<unk>", show_progress=False), pre_tokenizers.Metaspace()),
+        "wordpiece": (tokenizer_models.WordPiece(unk_token="[UNK]"), trainers.WordPieceTrainer(
+            vocab_size=200, special_tokens=["[UNK]", "[CLS]", "[SEP]"], show_progress=False), pre_tokenizers.BertPreTokenizer()),
+        "wordlevel": (tokenizer_models.WordLevel(unk_token="<unk>"), trainers.WordLevelTrainer(
+            vocab_size=80, special_tokens=["<unk>"], show_progress=False), pre_tokenizers.Whitespace()),
+        "suffixed": (tokenizer_models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"), trainers.BpeTrainer(
+            vocab_size=220, special_tokens=["<unk>"], end_of_word_suffix="</w>", show_progress=False), pre_tokenizers.WhitespaceSplit()),
+        "affixed": (
+            tokenizer_models.BPE(unk_token="<unk>", continuing_subword_prefix="##", end_of_word_suffix="</w>"),
+            trainers.BpeTrainer(vocab_size=240, special_tokens=["<unk>"], continuing_subword_prefix="##", end_of_word_suffix="</w>",
+                                show_progress=False), pre_tokenizers.WhitespaceSplit()),
+    }
+    result = {}
+    for name, (model, trainer, pre_tokenizer) in kinds.items():
+        tokenizer = Tokenizer(model)
+        tokenizer.pre_tokenizer = pre_tokenizer
+        tokenizer.train_from_iterator(lines, trainer)
+        result[name] = json.loads(tokenizer.to_str())["model"]
+    return result
+
+
 def models():
     lines = [text for text in PLAIN if "\x00" not in text and len(text) > 3] * 2
     alphabet = byte_alphabet()
@@ -222,7 +270,7 @@ def models():
         "bytes": train(as_bytes, [alphabet[b] for b in range(256)], 260),
         "spelled": spelled | {"unk_token": "<unk>", "byte_fallback": True, "fuse_unk": True},
         "ascii": ascii_only | {"unk_token": "<unk>"},
-    }
+    } | trained()
 
 
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -331,6 +379,40 @@ def cases():
     add("Strip at both ends of the text", "spelled", decoder=llama_decoder({"type": "Strip", "content": " ", "start": 2, "stop": 2}))
     add("Strip of every token", "spelled", decoder=sequence("decoders", {"type": "Strip", "content": "e", "start": 1, "stop": 0}, {"type": "Fuse"}))
 
+    def bert(clean, ideographs, accents, lower):
+        return {"type": "BertNormalizer", "clean_text": clean, "handle_chinese_chars": ideographs, "strip_accents": accents, "lowercase": lower}
+
+    for chosen in ((True, True, None, True), (True, False, False, False), (False, True, True, False), (False, False, None, False)):
+        add(f"normalizer Bert {chosen}", "spelled", normalizer=bert(*chosen), decoder=llama_decoder())
+    add("normalizer StripAccents", "spelled", normalizer=sequence("normalizers", {"type": "NFD"}, {"type": "StripAccents"}), decoder=llama_decoder())
+    add("normalizer Nmt", "spelled", normalizer={"type": "Nmt"}, decoder=llama_decoder())
+    add("normalizer ByteLevel", "bytes", normalizer={"type": "ByteLevel"}, decoder=level())
+    add("normalizer Precompiled", "spelled", normalizer={"type": "Precompiled", "precompiled_charsmap": character_map()}, decoder=llama_decoder())
+    add("BertPreTokenizer", "spelled", pre_tokenizer={"type": "BertPreTokenizer"}, decoder=llama_decoder())
+    add("CharDelimiterSplit", "spelled", pre_tokenizer={"type": "CharDelimiterSplit", "delimiter": "e"}, decoder=llama_decoder())
+    add("FixedLength", "spelled", pre_tokenizer={"type": "FixedLength", "length": 3}, decoder=llama_decoder())
+    add("UnicodeScripts", "spelled", pre_tokenizer={"type": "UnicodeScripts"}, decoder=llama_decoder())
+    for kind in ("BertProcessing", "RobertaProcessing"):
+        more = {"trim_offsets": True, "add_prefix_space": False} if kind == "RobertaProcessing" else {}
+        add(kind, "spelled", added_tokens=special, decoder=llama_decoder(), post_processor={"type": kind, "cls": ["<s>", 1], "sep": ["</s>", 2]} | more)
+    add("decoder Replace with Regex", "spelled", decoder=sequence(
+        "decoders", {"type": "Replace", "pattern": {"Regex": "[aeiou]+"}, "content": "_"}, {"type": "ByteFallback"}, {"type": "Fuse"}))
+    for clean in (True, False):
+        add(f"decoder CTC {clean}", "ascii", {"fuse_unk": True}, decoder={
+            "type": "CTC", "pad_token": "t", "word_delimiter_token": "o", "cleanup": clean})
+        add(f"WordPiece {clean}", "wordpiece", {"max_input_chars_per_word": 10} if clean else {}, normalizer=bert(True, True, None, clean),
+            pre_tokenizer={"type": "BertPreTokenizer"}, decoder={"type": "WordPiece", "prefix": "##", "cleanup": clean},
+            added_tokens=[token(i, name, special=True) for i, name in enumerate(["[UNK]", "[CLS]", "[SEP]"])],
+            post_processor={"type": "BertProcessing", "cls": ["[CLS]", 1], "sep": ["[SEP]", 2]})
+    unigram_special = [token(i, name, special=True) for i, name in enumerate(["<unk>", "<s>", "</s>"])]
+    add("Unigram", "unigram", pre_tokenizer=metaspace(), decoder=metaspace(), added_tokens=unigram_special, post_processor=template(["<s>"], ["</s>"]))
+    add("Unigram over whole lines", "unigram", normalizer={"type": "Replace", "pattern": {"String": " "}, "content": MARK}, decoder=metaspace())
+    add("WordLevel", "wordlevel", pre_tokenizer={"type": "Whitespace"})
+    add("WordLevel without unknown", "wordlevel", {"vocab": {"The": 0, "quick": 1, "fox": 2, "<unk>": 3}}, pre_tokenizer={"type": "Whitespace"})
+    add("end_of_word_suffix", "suffixed", pre_tokenizer={"type": "WhitespaceSplit"}, decoder={"type": "BPEDecoder", "suffix": "</w>"})
+    add("continuing_subword_prefix and end_of_word_suffix", "affixed", {"fuse_unk": True}, pre_tokenizer={"type": "WhitespaceSplit"},
+        decoder=sequence("decoders", {"type": "Replace", "pattern": {"String": "##"}, "content": ""}, {"type": "BPEDecoder", "suffix": "</w>"}))
+
     flags = ("lstrip", "rstrip", "single_word", "normalized", "special")
     for mask in range(2 ** len(flags)):
         options = {flag: bool(mask >> bit & 1) for bit, flag in enumerate(flags)}
@@ -340,13 +422,14 @@ def cases():
     return rows
 
 
+MAPPED = ["BCB \u00c4b\u3000\u3000A\u0301e\u0301", "ababa\u200babab", "A\r\nB\tC", "don't do not , we 've !"]
 ADDED_TEXTS = ["The", "the", " The ", "The The", "TheThe", "aThe", "The_", "The\u00a0 brown  fox", "brown fox", "brown foxes", "xbrown fox y",
                "The quick The  \n brown fox\tThe", "THE BROWN FOX", "\u00e9The\u0301", "The\u200dThe.", "(The)"]
 
 
 def components():
     base = models()
-    texts = PLAIN[0:32:3] + PLAIN[32:50] + PLAIN[50:76:3] + SPECIAL[:8] + random_texts(18, 7) + ADDED_TEXTS
+    texts = PLAIN[0:32:3] + PLAIN[32:50] + PLAIN[50:76:3] + SPECIAL[:8] + random_texts(18, 7) + ADDED_TEXTS + MAPPED
     texts = sorted(set(texts), key=texts.index)
     result = {"texts": texts, "models": base, "cases": []}
     for case in cases():
@@ -360,6 +443,8 @@ def components():
         tokenizer = Tokenizer.from_str(json.dumps({"version": "1.0", "truncation": None, "padding": None, **parts, "model": model}))
         about_added = ADDED_TEXTS + SPECIAL[:8]
         chosen = [i for i, text in enumerate(texts) if (text in about_added) == is_added or text in SPECIAL[:4]]
+        if case["name"] == "UnicodeScripts":  # its table in `tokenizers` is of 2016
+            chosen = [i for i in chosen if not set(texts[i]) & set("\U0001f999\ufffd")]
         mine = [texts[i] for i in chosen]
         plain, special = encode(tokenizer, mine, False), encode(tokenizer, mine, True)
         odd = normalized_ids(tokenizer)

@@ -9,11 +9,11 @@ struct EncodingPipeline: Sendable {
   var normalizedAddedTokens = AddedTokens()
   var normalizers: [Normalizer] = []
   var preTokenizers: [PreTokenizer] = []
-  var model: BytePairEncoding
+  var model: WordModel
 
   /// Appends the ids of `text`. Special tokens stay text unless `parsesSpecial`.
   func encode(_ text: String, parsesSpecial: Bool, into ids: inout [Int32]) {
-    var workspace = BytePairEncoding.Workspace()
+    var workspace = WordModel.Workspace()
     let input = Array(text.utf8)
     for segment in addedTokens.segments(of: input.span, parsesSpecial: parsesSpecial) {
       if let id = segment.id {

@@ -17,13 +17,24 @@ struct GGUFTokenizerReader {
     return string
   }
 
-  func chatTemplate() throws(TokenizerError) -> String? {
+  /// `tokenizer.chat_template`, and `tokenizer.chat_template.NAME` for every other name.
+  func chatTemplates() throws(TokenizerError) -> [String: String] {
     let key = "tokenizer.chat_template"
-    guard let value = metadata[key] else { return nil }
-    guard let template = value.string else {
-      throw .malformed(location: "\(location): \(key)", expected: "a string", found: value.summary)
+    var templates: [String: String] = [:]
+    for (name, value) in metadata where name == key || name.hasPrefix(key + ".") {
+      guard let template = value.string else {
+        throw .malformed(location: "\(location): \(name)", expected: "a string", found: value.summary)
+      }
+      templates[name == key ? "default" : String(name.dropFirst(key.count + 1))] = template
     }
-    return template
+    return templates
+  }
+
+  /// Bytes, as an array of 8-bit integers; none when the key is absent.
+  func bytes(_ name: String) throws(TokenizerError) -> [UInt8] {
+    guard let value = metadata[key(name)] else { return [] }
+    guard let integers = value.integers else { throw mismatch(name, "an array of bytes", value) }
+    return integers.map { UInt8(truncatingIfNeeded: $0) }
   }
 
   func requiredString(_ name: String) throws(TokenizerError) -> String {
@@ -63,30 +74,18 @@ struct GGUFTokenizerReader {
     return vocabulary
   }
 
-  /// Scores as priorities of merging: less is earlier. Pieces that no merge may produce (control, unknown, byte) get the last.
-  func priorities(of vocabulary: Vocabulary) throws(TokenizerError) -> [UInt32] {
+  /// The score of every piece.
+  func scores(of vocabulary: Vocabulary) throws(TokenizerError) -> [Float] {
     guard let value = metadata[key("scores")] else { throw .missing(location: location, name: key("scores")) }
     guard let scores = value.floats else { throw mismatch("scores", "an array of floats", value) }
     guard scores.count == vocabulary.count else {
       throw .malformed(
         location: place("scores"), expected: "\(vocabulary.count) scores, one per token", found: "\(scores.count)")
     }
-    var priorities: [UInt32] = []
-    priorities.reserveCapacity(scores.count)
-    for (id, score) in scores.enumerated() {
-      guard !score.isNaN else {
-        throw .malformed(location: place("scores"), expected: "a number for token \(id)", found: "NaN")
-      }
-      switch vocabulary.kinds[id] {
-      case .control, .unknown, .byte: priorities.append(.max)
-      case .normal, .userDefined, .unused:
-        // The bits of floats sort like integers once the sign is dealt with; adding zero makes -0 and 0 one.
-        let bits = (score + 0).bitPattern
-        let ascending = bits >> 31 == 1 ? ~bits : bits | 1 << 31
-        priorities.append(min(~ascending, .max - 1))
-      }
+    if let id = scores.firstIndex(where: \.isNaN) {
+      throw .malformed(location: place("scores"), expected: "a number for token \(id)", found: "NaN")
     }
-    return priorities
+    return scores
   }
 
   /// Merges as "left right" of two pieces; the first is the earliest.

@@ -13,6 +13,10 @@ package struct StreamingDetokenizer: Sendable {
   private var isFirst: Bool
   /// How many more times the strip content may go from the beginning.
   private var leftToStrip: Int
+  /// The id before, where neighbouring equal ones are one.
+  private var previous: Int32?
+  /// The id that waits to hear whether it is the last, where that makes a difference.
+  private var waiting: Int32?
 
   /// `continuing`: the text goes on behind another one, so that the space of a first word is kept.
   package init(_ tokenizer: Tokenizer, skipSpecial: Bool, continuing: Bool = false) {
@@ -27,8 +31,20 @@ package struct StreamingDetokenizer: Sendable {
     guard tokenizer.vocabulary.contains(id), !tokenizer.vocabulary.pieces[id].isEmpty else { return "" }
     if skipsSpecial && tokenizer.isSpecial(id) { return "" }
     let texts = tokenizer.texts
-    if isFirst, texts.distinguishesFirst {
-      pending += TokenTexts.text(of: Array(tokenizer.vocabulary.pieces[id]), isFirst: true, texts.steps)
+    if texts.joinsRepeated {
+      defer { previous = id }
+      if previous == id { return "" }
+    }
+    guard texts.distinguishesLast else { return emit(id, isLast: false) }
+    defer { waiting = id }
+    return waiting.map { emit($0, isLast: false) } ?? ""
+  }
+
+  private mutating func emit(_ id: Int32, isLast: Bool) -> String {
+    let texts = tokenizer.texts
+    if isLast || (isFirst && texts.distinguishesFirst) {
+      let place = TokenTexts.Place(isFirst: isFirst, isLast: isLast)
+      pending += TokenTexts.text(of: Array(tokenizer.vocabulary.pieces[id]), place, texts.steps)
     } else {
       if !isFirst { pending += texts.separator }
       pending += texts[id]
@@ -40,12 +56,17 @@ package struct StreamingDetokenizer: Sendable {
 
   /// What was held back; the end of the text.
   package mutating func finish() -> String {
+    var text = ""
+    if let last = waiting {
+      waiting = nil
+      text = emit(last, isLast: true)
+    }
     if let strip = tokenizer.texts.strip {
       for _ in 0..<strip.right where pending.matches(strip.content, at: pending.count - strip.content.count) {
         pending.removeLast(strip.content.count)
       }
     }
-    return UTF8Repair.take(&pending, keeping: 0, of: [], isLast: true)
+    return text + UTF8Repair.take(&pending, keeping: 0, of: [], isLast: true)
   }
 
   private mutating func stripLeft() {

@@ -12,6 +12,20 @@ struct TokenTexts: Sendable {
     /// The replacement is a space; `dropsFirst`: nothing in the first token.
     case metaspace(replacement: [UInt8], dropsFirst: Bool)
     case strip(Strip)
+    /// Replaces every match of an expression.
+    case replaceMatches(TextPattern, with: [UInt8])
+    /// A piece goes on where it begins with `mark`; others get a space before them, except the first.
+    case wordPiece(mark: [UInt8], cleansUp: Bool)
+    /// The suffix ends a word: a space, and nothing in the last token.
+    case wordSuffix([UInt8])
+    /// Speech: neighbouring equal tokens are one, padding is nothing, a delimiter is a space.
+    case alignment(padding: [UInt8], delimiter: [UInt8], cleansUp: Bool)
+  }
+
+  /// Where a token stands in a text.
+  struct Place {
+    var isFirst = false
+    var isLast = false
   }
 
   /// Up to `left` and `right` times `content` (a character, not empty) at the ends.
@@ -19,6 +33,11 @@ struct TokenTexts: Sendable {
     var content: [UInt8]
     var left: Int
     var right: Int
+
+    func apply(to text: inout [UInt8]) {
+      for _ in 0..<left where text.matches(content, at: 0) { text.removeFirst(content.count) }
+      for _ in 0..<right where text.matches(content, at: text.count - content.count) { text.removeLast(content.count) }
+    }
   }
 
   /// Applied to every token.
@@ -40,7 +59,7 @@ struct TokenTexts: Sendable {
     starts.reserveCapacity(vocabulary.count + 1)
     for id in 0..<Int32(vocabulary.count) {
       let piece = Array(vocabulary.pieces[id])
-      bytes.append(contentsOf: verbatim(id) ? piece : Self.text(of: piece, isFirst: false, steps))
+      bytes.append(contentsOf: verbatim(id) ? piece : Self.text(of: piece, Place(), steps))
       starts.append(bytes.count)
     }
   }
@@ -53,11 +72,26 @@ struct TokenTexts: Sendable {
 
   /// Whether a first token decodes differently from others.
   var distinguishesFirst: Bool {
-    steps.contains { if case .metaspace(_, dropsFirst: true) = $0 { true } else { false } }
+    steps.contains {
+      switch $0 {
+      case .metaspace(_, dropsFirst: true), .wordPiece: true
+      default: false
+      }
+    }
+  }
+
+  /// Whether a last token decodes differently from others.
+  var distinguishesLast: Bool {
+    steps.contains { if case .wordSuffix = $0 { true } else { false } }
+  }
+
+  /// Whether neighbouring equal tokens are one.
+  var joinsRepeated: Bool {
+    steps.contains { if case .alignment = $0 { true } else { false } }
   }
 
   /// What a piece decodes to.
-  static func text(of piece: [UInt8], isFirst: Bool, _ steps: [Step]) -> [UInt8] {
+  static func text(of piece: [UInt8], _ place: Place, _ steps: [Step]) -> [UInt8] {
     var text = piece
     for step in steps {
       switch step {
@@ -68,15 +102,37 @@ struct TokenTexts: Sendable {
       case .byteLevel(let alphabet):
         text = alphabet.bytes(of: text) ?? text
       case .metaspace(let replacement, let dropsFirst):
-        text = text.replacing(replacement, with: dropsFirst && isFirst ? [] : [0x20])
-      case .strip(let strip):
-        for _ in 0..<strip.left where text.matches(strip.content, at: 0) { text.removeFirst(strip.content.count) }
-        for _ in 0..<strip.right where text.matches(strip.content, at: text.count - strip.content.count) {
-          text.removeLast(strip.content.count)
+        text = text.replacing(replacement, with: dropsFirst && place.isFirst ? [] : [0x20])
+      case .strip(let strip): strip.apply(to: &text)
+      case .replaceMatches(let pattern, let content):
+        Normalizer.replaceMatches(pattern, with: content).apply(to: &text)
+      case .wordPiece(let mark, let cleansUp):
+        if !place.isFirst {
+          if text.starts(with: mark) { text.removeFirst(mark.count) } else { text.insert(0x20, at: 0) }
+        }
+        if cleansUp { cleanUp(&text) }
+      case .wordSuffix(let suffix):
+        text = text.replacing(suffix, with: place.isLast ? [] : [0x20])
+      case .alignment(let padding, let delimiter, let cleansUp):
+        text = text.replacing(padding, with: [])
+        if cleansUp {
+          cleanUp(&text)
+          text = text.replacing(delimiter, with: [0x20])
         }
       }
     }
     return text
+  }
+
+  /// The spaces that English does not have before punctuation and clitics, in the order in which `tokenizers` removes them.
+  private static let clean: [(pattern: [UInt8], content: [UInt8])] = [
+    (" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"), (" 'm", "'m"), (" do not", " don't"),
+    (" 's", "'s"), (" 've", "'ve"), (" 're", "'re"),
+  ].map { (Array($0.utf8), Array($1.utf8)) }
+
+  private static func cleanUp(_ text: inout [UInt8]) {
+    guard text.contains(0x20) else { return }
+    for (pattern, content) in clean { text = text.replacing(pattern, with: content) }
   }
 
   /// The byte of `<0xNN>`; nil for other pieces.

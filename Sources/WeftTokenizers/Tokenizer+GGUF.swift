@@ -13,34 +13,27 @@ extension Tokenizer {
     let reader = GGUFTokenizerReader(metadata: metadata, location: location)
     let model = try reader.requiredString("model")
     switch model {
-    case "llama": try self.init(sentencePiece: reader)
+    case "llama": try self.init(sentencePiece: reader, .bytePair)
+    case "t5": try self.init(sentencePiece: reader, .unigram)
     case "gpt2": try self.init(byteLevel: reader)
     default:
       throw .unsupported(
-        location: reader.place("model"), expected: "\"llama\" or \"gpt2\"", found: "tokenizer model \"\(model)\"")
+        location: reader.place("model"), expected: "one of llama, gpt2, t5", found: "tokenizer model \"\(model)\"")
     }
   }
 
-  /// SentencePiece's BPE: spaces are "▁", the best-scoring neighbours merge, characters without a piece are bytes.
-  private convenience init(sentencePiece reader: GGUFTokenizerReader) throws(TokenizerError) {
-    let vocabulary = try reader.vocabulary(defaultBegin: 1, defaultEnd: 2, defaultUnknown: 0)
-    let priorities = try reader.priorities(of: vocabulary)
-    let byteTokens = BytePairEncoding.byteTokens(of: vocabulary.pieces)
-    guard vocabulary.unknownToken != nil || !byteTokens.contains(-1) else {
-      throw .missing(location: reader.place("tokens"), name: "an unknown token, or a token for every byte")
-    }
-    let addsSpace = try reader.bool("add_space_prefix") ?? true
-    let model = BytePairEncoding(
-      rule: .scored(priorities: priorities), pieces: vocabulary.pieces, byteTokens: byteTokens,
-      unknownToken: vocabulary.unknownToken, fusesUnknown: true, ignoresMerges: false)
-    var pipeline = EncodingPipeline(model: model)
-    pipeline.addedTokens = AddedTokens(of: vocabulary)
-    pipeline.normalizers = (addsSpace ? [.prepend(spaceMark)] : []) + [.replace([0x20], with: spaceMark)]
-    let texts = TokenTexts(
-      vocabulary, steps: [.replace(spaceMark, with: [0x20]), .byteFallback],
-      strip: addsSpace ? TokenTexts.Strip(content: [0x20], left: 1, right: 0) : nil,
-      verbatim: { ![.normal, .byte, .unused].contains(vocabulary.kinds[Int($0)]) })
-    try self.init(reader, vocabulary, pipeline, texts, addsBeginToken: true)
+  /// SentencePiece's BPE or Unigram.
+  private convenience init(sentencePiece reader: GGUFTokenizerReader, _ kind: SentencePieceModel.Kind) throws(TokenizerError) {
+    let isUnigram = kind == .unigram
+    let vocabulary = try reader.vocabulary(
+      defaultBegin: isUnigram ? nil : 1, defaultEnd: isUnigram ? 1 : 2, defaultUnknown: isUnigram ? 2 : 0)
+    let model = SentencePieceModel(
+      kind: kind, vocabulary: vocabulary, scores: try reader.scores(of: vocabulary),
+      addsSpacePrefix: try reader.bool("add_space_prefix") ?? true,
+      collapsesSpaces: isUnigram ? try reader.bool("remove_extra_whitespaces") ?? false : false,
+      characterMap: isUnigram ? try reader.bytes("precompiled_charsmap") : [], location: reader.place("tokens"))
+    let (pipeline, texts) = try model.pipeline(prefix: .always)
+    try self.init(reader, vocabulary, pipeline, texts, addsBeginToken: !isUnigram, addsEndToken: isUnigram)
   }
 
   /// Byte-level BPE: words by `tokenizer.ggml.pre`, bytes as characters, ranked merges.
@@ -50,7 +43,7 @@ extension Tokenizer {
     let model = BytePairEncoding(
       rule: .ranked(try reader.merges(of: vocabulary)), pieces: vocabulary.pieces, byteTokens: [],
       unknownToken: vocabulary.unknownToken, fusesUnknown: false, ignoresMerges: kind.ignoresMerges)
-    var pipeline = EncodingPipeline(model: model)
+    var pipeline = EncodingPipeline(model: .bytePair(model))
     pipeline.addedTokens = AddedTokens(of: vocabulary)
     pipeline.preTokenizers = try kind.steps(location: reader.place("pre"))
     if try reader.bool("add_space_prefix") == true { pipeline.preTokenizers.insert(.prefixSpace, at: 0) }
@@ -63,25 +56,26 @@ extension Tokenizer {
   /// What both kinds share: begin and end tokens around a text, and the chat template.
   private convenience init(
     _ reader: GGUFTokenizerReader, _ vocabulary: Vocabulary, _ pipeline: EncodingPipeline, _ texts: TokenTexts,
-    addsBeginToken: Bool
+    addsBeginToken: Bool, addsEndToken: Bool = false
   ) throws(TokenizerError) {
     let addsBegin = try reader.bool("add_bos_token") ?? (addsBeginToken && vocabulary.beginToken != nil)
-    let addsEnd = try reader.bool("add_eos_token") ?? false
+    let addsEnd = try reader.bool("add_eos_token") ?? (addsEndToken && vocabulary.endToken != nil)
     if addsBegin, vocabulary.beginToken == nil { throw .missing(location: reader.location, name: reader.key("bos_token_id")) }
     if addsEnd, vocabulary.endToken == nil { throw .missing(location: reader.location, name: reader.key("eos_token_id")) }
     self.init(
       vocabulary: vocabulary, pipeline: pipeline, texts: texts,
       prefix: addsBegin ? [vocabulary.beginToken].compactMap { $0 } : [],
       suffix: addsEnd ? [vocabulary.endToken].compactMap { $0 } : [],
-      chatTemplate: try reader.chatTemplate())
+      chatTemplates: try reader.chatTemplates())
   }
 }
 
 extension AddedTokens {
   /// Every control, unknown and user-defined token of a GGUF vocabulary.
-  init(of vocabulary: Vocabulary) {
+  init(of vocabulary: Vocabulary, except others: [AddedTokenEntry] = []) {
     self.init()
-    for id in 0..<Int32(vocabulary.count) {
+    let others = Set(others.map(\.token.id))
+    for id in 0..<Int32(vocabulary.count) where !others.contains(id) {
       let kind = vocabulary.kinds[Int(id)]
       guard kind == .control || kind == .unknown || kind == .userDefined else { continue }
       let content = Array(vocabulary.pieces[id])

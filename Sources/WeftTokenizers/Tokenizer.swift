@@ -7,8 +7,8 @@
 package final class Tokenizer: Sendable {
   /// Ids, pieces, and the ids with a task.
   package let vocabulary: Vocabulary
-  /// The model's chat template (Jinja), when its files have one.
-  package let chatTemplate: String?
+  /// The model's chat templates (Jinja) by name; the one for all is "default".
+  package let chatTemplates: [String: String]
   /// Ids put before and behind a text when `addSpecial` is asked for.
   package let prefix: [Int32]
   package let suffix: [Int32]
@@ -18,15 +18,24 @@ package final class Tokenizer: Sendable {
 
   init(
     vocabulary: Vocabulary, pipeline: EncodingPipeline, texts: TokenTexts, prefix: [Int32], suffix: [Int32],
-    chatTemplate: String?
+    chatTemplates: [String: String]
   ) {
     self.vocabulary = vocabulary
     self.pipeline = pipeline
     self.texts = texts
     self.prefix = prefix
     self.suffix = suffix
-    self.chatTemplate = chatTemplate
+    self.chatTemplates = chatTemplates
   }
+
+  /// The template for a conversation, when the files have one: with tools the one named "tool_use", if there is one, as in
+  /// transformers.
+  package func chatTemplate(withTools: Bool) -> String? {
+    (withTools ? chatTemplates["tool_use"] : nil) ?? chatTemplates["default"]
+  }
+
+  /// The template for a conversation without tools.
+  package var chatTemplate: String? { chatTemplate(withTools: false) }
 
   /// The number of ids.
   package var vocabularySize: Int { vocabulary.count }

@@ -7,11 +7,22 @@ struct AddedTokenEntry {
   let isNormalized: Bool
   let location: String
 
+  init(_ token: AddedToken, isNormalized: Bool, location: String) {
+    self.token = token
+    self.isNormalized = isNormalized
+    self.location = location
+  }
+
   init(_ node: JSONNode) throws(TokenizerError) {
     let id = try node.required("id").int()
     guard let number = Int32(exactly: id), number >= 0 else {
       throw try node.required("id").mismatch("an id that is not negative")
     }
+    try self.init(node, id: number)
+  }
+
+  /// An entry of `added_tokens_decoder`, whose key is the id.
+  init(_ node: JSONNode, id number: Int32) throws(TokenizerError) {
     token = AddedToken(
       id: number, content: try node.text("content"), isSpecial: try node.bool("special", default: false),
       stripsLeft: try node.bool("lstrip", default: false), stripsRight: try node.bool("rstrip", default: false),

@@ -2,11 +2,19 @@
 
 internal import WeftFormats
 
-/// `model` and `added_tokens` of tokenizer.json: the vocabulary, and byte-pair encoding over it.
+/// `model` and `added_tokens` of tokenizer.json: the vocabulary, and the model over it.
 struct ModelJSON {
   let vocabulary: Vocabulary
-  let model: BytePairEncoding
+  let model: WordModel
   let addedTokens: [AddedTokenEntry]
+
+  /// The kinds of models that Weft runs.
+  enum Kind: String, CaseIterable {
+    case bytePair = "BPE"
+    case unigram = "Unigram"
+    case wordPiece = "WordPiece"
+    case wordLevel = "WordLevel"
+  }
 
   /// An id may exceed the number of entries by this factor and this many: a file cannot make Weft reserve more than a small
   /// multiple of its own size by naming one huge id.
@@ -14,57 +22,75 @@ struct ModelJSON {
 
   init(_ root: JSONNode) throws(TokenizerError) {
     let node = try root.required("model")
-    try Self.checkKind(node)
-    let vocabNode = try node.required("vocab")
-    let entries = try vocabNode.members()
+    let kind = try Self.kind(node)
     var added: [AddedTokenEntry] = []
     if let list = root["added_tokens"] {
       for element in try list.elements() { added.append(try AddedTokenEntry(element)) }
     }
     addedTokens = added
     let hasByteFallback = try node.bool("byte_fallback", default: false)
-    vocabulary = try Self.vocabulary(entries, added, hasByteFallback: hasByteFallback, vocabNode)
-    var unknown: Int32?
-    if let name = node["unk_token"] {
-      let piece = Array(try name.string().utf8)
-      guard let id = vocabulary.pieces.id(of: piece.span) else { throw name.mismatch("a piece of the vocabulary") }
-      unknown = id
+    let vocabNode = try node.required("vocab")
+    if kind == .unigram {
+      let (pieces, scores) = try Self.scoredPieces(vocabNode)
+      vocabulary = try Self.vocabulary(pieces, added, hasByteFallback: hasByteFallback, location: vocabNode.location)
+      model = .unigram(try Unigram(node, vocabulary, scores, hasByteFallback: hasByteFallback))
+      return
     }
-    model = BytePairEncoding(
-      rule: .ranked(try Self.merges(try node.required("merges"), vocabulary.pieces)), pieces: vocabulary.pieces,
-      byteTokens: hasByteFallback ? BytePairEncoding.byteTokens(of: vocabulary.pieces) : [], unknownToken: unknown,
-      fusesUnknown: try node.bool("fuse_unk", default: false),
-      ignoresMerges: try node.bool("ignore_merges", default: false))
+    var pieces: [(piece: String, id: Int)] = []
+    for (piece, value) in try vocabNode.members() { pieces.append((piece, try value.int())) }
+    vocabulary = try Self.vocabulary(pieces, added, hasByteFallback: hasByteFallback, location: vocabNode.location)
+    switch kind {
+    case .wordPiece: model = .wordPiece(try WordPiece(node, vocabulary))
+    case .wordLevel:
+      model = .wordLevel(WordLevel(pieces: vocabulary.pieces, unknownToken: try node.unknownToken(in: vocabulary)))
+    case .bytePair, .unigram:
+      model = .bytePair(try BytePairEncoding(node, vocabulary, hasByteFallback: hasByteFallback))
+    }
   }
 
   /// Older files do not name the kind of a model that has merges.
-  private static func checkKind(_ node: JSONNode) throws(TokenizerError) {
-    if let type = node["type"] {
-      guard try type.string() == "BPE" else { throw type.unsupported(try type.string(), known: ["BPE"]) }
-    } else if node["merges"] == nil {
+  private static func kind(_ node: JSONNode) throws(TokenizerError) -> Kind {
+    guard let type = node["type"] else {
+      if node["merges"] != nil { return .bytePair }
       throw .missing(location: node.location, name: "\"type\"")
     }
-    if let dropout = node["dropout"], dropout.json.double != 0 {
-      throw .unsupported(location: dropout.location, expected: "no dropout", found: dropout.json.kind)
-    }
-    for affix in ["continuing_subword_prefix", "end_of_word_suffix"] {
-      guard let value = node[affix], try !value.string().isEmpty else { continue }
-      throw .unsupported(location: value.location, expected: "no such affix", found: value.json.kind)
-    }
+    let spelling = try type.string()
+    guard let kind = Kind(rawValue: spelling) else { throw type.unsupported(spelling, known: Kind.allCases.map(\.rawValue)) }
+    return kind
   }
 
-  private static func vocabulary(
-    _ entries: [(key: String, value: JSONNode)], _ added: [AddedTokenEntry], hasByteFallback: Bool, _ node: JSONNode
+  /// `[[piece, score], ...]`: a piece's id is its place.
+  private static func scoredPieces(
+    _ node: JSONNode
+  ) throws(TokenizerError) -> (pieces: [(piece: String, id: Int)], scores: [Double]) {
+    var pieces: [(piece: String, id: Int)] = []
+    var scores: [Double] = []
+    for (id, element) in try node.elements().enumerated() {
+      let parts = try element.elements()
+      guard parts.count == 2, let score = parts[1].json.double, score.isFinite else {
+        throw element.mismatch("a piece and its score")
+      }
+      pieces.append((try parts[0].string(), id))
+      scores.append(score)
+    }
+    return (pieces, scores)
+  }
+
+  /// Pieces with their ids, and added tokens, checked against each other. `location` names the list of pieces.
+  static func vocabulary(
+    _ entries: [(piece: String, id: Int)], _ added: [AddedTokenEntry], hasByteFallback: Bool, location: String
   ) throws(TokenizerError) -> Vocabulary {
     let limit = min(Int(Int32.max), (entries.count + added.count) * sparseness.factor + sparseness.slack)
-    guard !entries.isEmpty else { throw node.mismatch("a vocabulary with pieces") }
+    guard !entries.isEmpty else { throw .malformed(location: location, expected: "a vocabulary with pieces", found: "none") }
     var piecesByID: [String?] = []
-    for (piece, value) in entries {
-      let id = try value.int()
-      guard id >= 0, id < limit else { throw value.mismatch("an id from 0 to \(limit - 1)") }
+    for (piece, id) in entries {
+      guard id >= 0, id < limit else {
+        throw .malformed(location: "\(location)[\"\(piece)\"]", expected: "an id from 0 to \(limit - 1)", found: "\(id)")
+      }
       while piecesByID.count <= id { piecesByID.append(nil) }
       if let other = piecesByID[id] {
-        throw .malformed(location: value.location, expected: "an id of its own", found: "\(id), which is \"\(other)\"")
+        throw .malformed(
+          location: "\(location)[\"\(piece)\"]", expected: "an id of its own", found: "\(id), which is \"\(other)\"")
       }
       piecesByID[id] = piece
     }
@@ -83,11 +109,11 @@ struct ModelJSON {
       }
       addedByID[id] = entry
     }
-    return try assemble(piecesByID, addedByID, hasByteFallback: hasByteFallback, node)
+    return try assemble(piecesByID, addedByID, hasByteFallback: hasByteFallback, location: location)
   }
 
   private static func assemble(
-    _ modelPieces: [String?], _ added: [Int: AddedTokenEntry], hasByteFallback: Bool, _ node: JSONNode
+    _ modelPieces: [String?], _ added: [Int: AddedTokenEntry], hasByteFallback: Bool, location: String
   ) throws(TokenizerError) -> Vocabulary {
     let count = max(modelPieces.count, (added.keys.max() ?? -1) + 1)
     var pieces = PieceTable(capacity: count)
@@ -98,7 +124,7 @@ struct ModelJSON {
       let piece = modelPiece.map { Array($0.utf8) } ?? added[id]?.token.content ?? []
       if let other = pieces.append(piece.span, findable: modelPiece != nil) {
         throw .malformed(
-          location: node.location, expected: "every piece once",
+          location: location, expected: "every piece once",
           found: "\"\(String(decoding: piece, as: UTF8.self))\" as \(other) and as \(id)")
       }
       if let entry = added[id] {
@@ -111,21 +137,5 @@ struct ModelJSON {
       }
     }
     return Vocabulary(pieces: pieces, kinds: kinds, addedIDs: addedIDs)
-  }
-
-  /// Merges as "left right", or as a pair.
-  private static func merges(_ node: JSONNode, _ pieces: PieceTable) throws(TokenizerError) -> MergeTable {
-    let elements = try node.elements()
-    var builder = MergeTable.Builder(pieces: pieces, count: elements.count, location: node.location)
-    for element in elements {
-      if let line = element.json.string {
-        try builder.append(line: line)
-      } else {
-        let parts = try element.elements()
-        guard parts.count == 2 else { throw element.mismatch("two pieces") }
-        try builder.append(left: Array(try parts[0].string().utf8), right: Array(try parts[1].string().utf8))
-      }
-    }
-    return builder.table
   }
 }

@@ -14,8 +14,26 @@ extension Normalizer {
     case "Lowercase": steps.append(.lowercase)
     case "Strip":
       steps.append(.strip(left: try node.required("strip_left").bool(), right: try node.required("strip_right").bool()))
+    case "BertNormalizer":
+      let lowercases = try node.bool("lowercase", default: true)
+      steps.append(
+        .bert(
+          Bert(
+            cleans: try node.bool("clean_text", default: true),
+            separatesIdeographs: try node.bool("handle_chinese_chars", default: true),
+            stripsAccents: try node.bool("strip_accents", default: lowercases), lowercases: lowercases)))
+    case "StripAccents": steps.append(.stripAccents)
+    case "Nmt": steps.append(.nmt)
+    case "ByteLevel": steps.append(.byteLevel(ByteAlphabet()))
+    case "Precompiled":
+      let place = try node.required("precompiled_charsmap")
+      guard let bytes = Base64.bytes(of: try place.string()) else { throw place.mismatch("base64") }
+      steps.append(.characterMap(try CharacterMap(bytes, matching: .cluster, location: place.location)))
     default:
-      let known = ["Sequence", "Prepend", "Replace", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Strip"]
+      let known = [
+        "Sequence", "Prepend", "Replace", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Strip", "BertNormalizer", "StripAccents",
+        "Nmt", "Precompiled", "ByteLevel",
+      ]
       throw try node.required("type").unsupported(type, known: known)
     }
   }

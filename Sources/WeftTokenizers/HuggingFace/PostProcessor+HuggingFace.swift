@@ -17,9 +17,23 @@ struct PostProcessor {
       for element in try node.required("processors").elements() { try append(element, vocabulary) }
     case "ByteLevel": break  // It trims offsets, and Weft has none.
     case "TemplateProcessing": try appendTemplate(node, vocabulary)
+    case "BertProcessing", "RobertaProcessing":
+      prefix.insert(try Self.token(try node.required("cls"), vocabulary), at: 0)
+      suffix.append(try Self.token(try node.required("sep"), vocabulary))
     default:
-      throw try node.required("type").unsupported(type, known: ["Sequence", "ByteLevel", "TemplateProcessing"])
+      let known = ["Sequence", "ByteLevel", "TemplateProcessing", "BertProcessing", "RobertaProcessing"]
+      throw try node.required("type").unsupported(type, known: known)
     }
+  }
+
+  /// The id of `[content, id]`.
+  private static func token(_ node: JSONNode, _ vocabulary: Vocabulary) throws(TokenizerError) -> Int32 {
+    let parts = try node.elements()
+    guard parts.count == 2 else { throw node.mismatch("a token and its id") }
+    guard let id = Int32(exactly: try parts[1].int()), vocabulary.contains(id) else {
+      throw parts[1].mismatch("an id below \(vocabulary.count)")
+    }
+    return id
   }
 
   private mutating func appendTemplate(_ node: JSONNode, _ vocabulary: Vocabulary) throws(TokenizerError) {

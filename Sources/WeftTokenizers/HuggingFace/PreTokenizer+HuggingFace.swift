@@ -23,19 +23,44 @@ extension PreTokenizer {
       steps.append(try cut(#"\p{N}"#, areSingle ? .isolated : .contiguous, node))
     case "Punctuation":
       let behavior = try node["behavior"]?.choice(SplitBehavior.self) ?? .isolated
-      steps.append(try cut(#"[\p{P}$+<=>^`|~]"#, behavior, node))
+      steps.append(try cut(punctuation, behavior, node))
     case "Whitespace":
       let word = #"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200c}\x{200d}]"#
       let other = #"[^\s\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200c}\x{200d}]"#
       steps.append(.split(try TextPattern("\(word)+|\(other)+", location: node.location), .removed, isInverted: true))
     case "WhitespaceSplit": steps.append(try cut(#"\s"#, .removed, node))
     case "Metaspace": steps.append(try metaspace(node))
+    case "BertPreTokenizer":
+      steps += try bert(location: node.location)
+    case "CharDelimiterSplit":
+      let delimiter = try node.string("delimiter")
+      guard delimiter.unicodeScalars.count == 1 else { throw try node.required("delimiter").mismatch("one character") }
+      steps.append(.split(try TextPattern(literal: delimiter, location: node.location), .removed, isInverted: false))
+    case "FixedLength":
+      let length = try node.count("length")
+      guard length > 0 else { throw try node.required("length").mismatch("a length from 1") }
+      steps.append(try cut("[\\s\\S]{1,\(length)}", .isolated, node))
+    case "UnicodeScripts":
+      let pattern = try TextPattern(UnicodeScripts.pattern, location: node.location)
+      steps.append(.split(pattern, .removed, isInverted: true))
     default:
       let known = [
         "Sequence", "ByteLevel", "Split", "Digits", "Punctuation", "Whitespace", "WhitespaceSplit", "Metaspace",
+        "BertPreTokenizer", "CharDelimiterSplit", "FixedLength", "UnicodeScripts",
       ]
       throw try node.required("type").unsupported(type, known: known)
     }
+  }
+
+  /// ASCII punctuation and Unicode's.
+  private static let punctuation = #"[\p{P}$+<=>^`|~]"#
+
+  /// White space goes, punctuation stands alone.
+  static func bert(location: String) throws(TokenizerError) -> [PreTokenizer] {
+    [
+      .split(try TextPattern(#"\s"#, location: location), .removed, isInverted: false),
+      .split(try TextPattern(punctuation, location: location), .isolated, isInverted: false),
+    ]
   }
 
   private static func cut(

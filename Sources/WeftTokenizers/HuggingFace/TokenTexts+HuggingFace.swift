@@ -36,8 +36,10 @@ private struct DecoderChain {
       isJoined = true
     case "Replace":
       let pattern = try node.required("pattern")
-      if pattern["Regex"] != nil {
-        throw .unsupported(location: pattern.location, expected: "a \"String\" in a decoder", found: "\"Regex\"")
+      if let expression = pattern["Regex"] {
+        let compiled = try TextPattern(try expression.string(), location: expression.location)
+        steps.append(.replaceMatches(compiled, with: try node.text("content")))
+        return
       }
       steps.append(.replace(try pattern.text("String"), with: try node.text("content")))
     case "ByteFallback": steps.append(.byteFallback)
@@ -47,8 +49,22 @@ private struct DecoderChain {
       let older = try node.bool("add_prefix_space", default: true) ? PreTokenizer.PrefixScheme.always : .never
       let scheme = try node["prepend_scheme"]?.choice(PreTokenizer.PrefixScheme.self) ?? older
       steps.append(.metaspace(replacement: try node.metaspaceReplacement(), dropsFirst: scheme != .never))
+    case "WordPiece":
+      steps.append(
+        .wordPiece(
+          mark: node["prefix"] == nil ? Array("##".utf8) : try node.text("prefix"),
+          cleansUp: try node.bool("cleanup", default: true)))
+    case "BPEDecoder":
+      steps.append(.wordSuffix(node["suffix"] == nil ? Array("</w>".utf8) : try node.text("suffix")))
+    case "CTC":
+      steps.append(
+        .alignment(
+          padding: try node.text("pad_token"), delimiter: try node.text("word_delimiter_token"),
+          cleansUp: try node.bool("cleanup", default: true)))
     default:
-      let known = ["Sequence", "ByteLevel", "Replace", "ByteFallback", "Fuse", "Strip", "Metaspace"]
+      let known = [
+        "Sequence", "ByteLevel", "Replace", "ByteFallback", "Fuse", "Strip", "Metaspace", "WordPiece", "BPEDecoder", "CTC",
+      ]
       throw try node.required("type").unsupported(type, known: known)
     }
   }

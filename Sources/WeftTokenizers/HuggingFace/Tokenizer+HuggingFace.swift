@@ -3,22 +3,19 @@
 /// The tokenizer in a folder of transformers: `tokenizer.json` and what lies beside it
 /// (https://huggingface.co/docs/tokenizers, "Components").
 extension Tokenizer {
-  /// Reads the folder at `path`. Kinds of components that Weft does not know are refused by name.
+  /// Reads the folder at `path`. Kinds of components that Weft does not know are refused by name. A folder without tokenizer.json
+  /// is read by its class (`LegacyKind`).
   ///
   /// `truncation` and `padding` of the file are settings for training and have no effect, as in transformers. Where
   /// `tokenizer_config.json` says whether to add begin and end tokens, it goes before the template in tokenizer.json.
   package convenience init(folder path: String) throws(TokenizerError) {
     let file = "\(path)/tokenizer.json"
+    let config = try TokenizerConfig(folder: path)
     guard TokenizerConfig.exists(file) else {
-      for other in ["tokenizer.model", "vocab.json", "encoder.json", "vocab.txt", "spiece.model"] {
-        guard TokenizerConfig.exists("\(path)/\(other)") else { continue }
-        throw .unsupported(
-          location: path, expected: "tokenizer.json (save_pretrained of a fast tokenizer in transformers writes it)",
-          found: "a tokenizer as \(other) alone")
-      }
-      throw .missing(location: path, name: "tokenizer.json")
+      try self.init(legacyFolder: path, config)
+      return
     }
-    try self.init(root: try TokenizerConfig.object(file), config: try TokenizerConfig(folder: path))
+    try self.init(root: try TokenizerConfig.object(file), config: config)
   }
 
   private convenience init(root: JSONNode, config: TokenizerConfig) throws(TokenizerError) {
@@ -46,7 +43,7 @@ extension Tokenizer {
     }
     self.init(
       vocabulary: vocabulary, pipeline: pipeline, texts: try TokenTexts(vocabulary, decoder: root["decoder"]),
-      prefix: around.prefix, suffix: around.suffix, chatTemplate: config.chatTemplate)
+      prefix: around.prefix, suffix: around.suffix, chatTemplates: config.chatTemplates)
   }
 
   /// The id of a token that the configuration names. Padding and unknown tokens that the vocabulary does not have are passed

@@ -27,13 +27,22 @@ struct BytePairEncoding: Sendable {
   let fusesUnknown: Bool
   /// A word that is a piece is that piece, whatever the merges would make of it.
   let ignoresMerges: Bool
+  /// What pieces have in front that do not begin a word, and behind when they end one (`</w>`); usually nothing.
+  let affixes: Affixes
+
+  /// Spelled in the pieces, and no part of the text.
+  struct Affixes: Sendable, Equatable {
+    var continuing: [UInt8] = []
+    var ending: [UInt8] = []
+  }
 
   /// No piece holds "▁" behind another character: merges never cross such a place, and a word may be cut there beforehand.
   /// Whole texts arrive as one word in SentencePiece's way; cutting keeps their queues short.
   let cutsAtSpaces: Bool
 
   init(
-    rule: Rule, pieces: PieceTable, byteTokens: [Int32], unknownToken: Int32?, fusesUnknown: Bool, ignoresMerges: Bool
+    rule: Rule, pieces: PieceTable, byteTokens: [Int32], unknownToken: Int32?, fusesUnknown: Bool, ignoresMerges: Bool,
+    affixes: Affixes = Affixes()
   ) {
     self.rule = rule
     self.pieces = pieces
@@ -41,9 +50,10 @@ struct BytePairEncoding: Sendable {
     self.unknownToken = unknownToken
     self.fusesUnknown = fusesUnknown
     self.ignoresMerges = ignoresMerges
+    self.affixes = affixes
     // With the mark itself a piece, no run of unknown characters crosses the place either.
     cutsAtSpaces =
-      !ignoresMerges && pieces.id(of: spaceMark.span) != nil
+      !ignoresMerges && affixes == Affixes() && pieces.id(of: spaceMark.span) != nil
       && (0..<Int32(pieces.count)).allSatisfy { Self.spaceBehindCharacter(in: pieces[$0].span, from: 0) == nil }
   }
 

@@ -6,31 +6,32 @@ extension MergeTable {
     private(set) var table: MergeTable
     private let pieces: PieceTable
     private let location: String
+    /// What the right one of two pieces loses when they become one.
+    private let continuing: [UInt8]
     private var rank: UInt32 = 0
 
     /// `count` merges will follow; `location` names their list in errors.
-    init(pieces: PieceTable, count: Int, location: String) {
+    init(pieces: PieceTable, count: Int, location: String, continuing: [UInt8] = []) {
       table = MergeTable(capacity: count)
       self.pieces = pieces
       self.location = location
+      self.continuing = continuing
     }
 
     /// Appends "left right", split at the only space: pieces of byte-level vocabularies hold none.
     mutating func append(line: String) throws(TokenizerError) {
-      var bytes = Array(line.utf8)
+      let bytes = Array(line.utf8)
       guard let space = bytes.firstIndex(of: 0x20), bytes.lastIndex(of: 0x20) == space else {
         throw .malformed(
           location: "\(location)[\(rank)]", expected: "two pieces with a space between them", found: "\"\(line)\"")
       }
-      let left = try id(bytes.span.extracting(0..<space))
-      let right = try id(bytes.span.extracting(space + 1..<bytes.count))
-      bytes.remove(at: space)
-      table.insert(left: left, right: right, rank: rank, merged: try id(bytes.span))
-      rank += 1
+      try append(left: Array(bytes[..<space]), right: Array(bytes[(space + 1)...]))
     }
 
     mutating func append(left: [UInt8], right: [UInt8]) throws(TokenizerError) {
-      let merged = try id((left + right).span)
+      let rest = right.starts(with: continuing) ? right[continuing.count...] : right[...]
+      let whole = left + rest
+      let merged = try id(whole.span)
       table.insert(left: try id(left.span), right: try id(right.span), rank: rank, merged: merged)
       rank += 1
     }

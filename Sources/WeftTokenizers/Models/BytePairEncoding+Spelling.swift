@@ -24,7 +24,7 @@ extension BytePairEncoding {
     var isAfterUnknown = false
     while start < word.count {
       let end = min(word.count, start + utf8Length(lead: word[start]))
-      if let id = pieces.id(of: word.extracting(start..<end)) {
+      if let id = id(ofCharacter: start..<end, of: word) {
         append(id, start..<end, to: &symbols)
         isAfterUnknown = false
       } else if hasByteTokens(word.extracting(start..<end)) {
@@ -41,6 +41,15 @@ extension BytePairEncoding {
       start = end
     }
     close(&symbols)
+  }
+
+  /// The piece of a character at its place in a word.
+  private func id(ofCharacter range: Range<Int>, of word: Span<UInt8>) -> Int32? {
+    if affixes == Affixes() { return pieces.id(of: word.extracting(range)) }
+    var piece = range.lowerBound > 0 ? affixes.continuing : []
+    piece.append(word.extracting(range))
+    if range.upperBound == word.count { piece += affixes.ending }
+    return pieces.id(of: piece.span)
   }
 
   /// Appends the tokens of a symbol that is no piece: its bytes, or unknown.

@@ -15,6 +15,16 @@ enum Normalizer: Sendable {
   case lowercase
   /// Removes white space at the ends.
   case strip(left: Bool, right: Bool)
+  case bert(Bert)
+  /// Removes marks.
+  case stripAccents
+  /// No spaces (U+0020) at the ends, and one where there were more.
+  case collapseSpaces
+  /// SentencePiece's cleaning for translation.
+  case nmt
+  case characterMap(CharacterMap)
+  /// Spells every byte as the character that stands for it.
+  case byteLevel(ByteAlphabet)
 
   enum UnicodeForm: String, Sendable, CaseIterable {
     case nfc = "NFC"
@@ -49,6 +59,16 @@ enum Normalizer: Sendable {
       Self.lowercase(&text)
     case .strip(let left, let right):
       Self.strip(&text, left: left, right: right)
+    case .bert(let bert): bert.apply(to: &text)
+    case .stripAccents: Self.stripAccents(&text)
+    case .collapseSpaces:
+      text = Array(text.split(separator: 0x20).joined(separator: [0x20]))
+    case .nmt: Self.cleanForTranslation(&text)
+    case .characterMap(let map): map.apply(to: &text)
+    case .byteLevel(let alphabet):
+      var result: [UInt8] = []
+      alphabet.spell(text.span, into: &result)
+      text = result
     }
   }
 
@@ -68,36 +88,6 @@ enum Normalizer: Sendable {
     guard let result, count >= 0 else { return text }
     defer { free(result) }
     return Array(UnsafeBufferPointer(start: result, count: count))
-  }
-
-  private static func lowercase(_ text: inout [UInt8]) {
-    var result: [UInt8] = []
-    result.reserveCapacity(text.count)
-    var index = 0
-    while index < text.count {
-      let byte = text[index]
-      if byte < 0x80 {
-        result.append(byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte)
-        index += 1
-        continue
-      }
-      let end = min(text.count, index + utf8Length(lead: byte))
-      if let scalar = firstScalar(of: text.span.extracting(index..<end)) {
-        append(lowercase: scalar, to: &result)
-      }
-      index = end
-    }
-    text = result
-  }
-
-  private static func append(lowercase scalar: Unicode.Scalar, to result: inout [UInt8]) {
-    // The one letter whose lower case is two characters (SpecialCasing.txt, unconditional); utf8proc maps one to one.
-    if scalar == "\u{130}" {
-      result.append(contentsOf: "i\u{307}".utf8)
-    } else {
-      let lower = Unicode.Scalar(UInt32(bitPattern: utf8proc_tolower(Int32(bitPattern: scalar.value)))) ?? scalar
-      result.append(contentsOf: String(lower).utf8)
-    }
   }
 
   private static func strip(_ text: inout [UInt8], left: Bool, right: Bool) {

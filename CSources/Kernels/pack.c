@@ -56,7 +56,7 @@ static void pack_row_quantized(uint8_t *tile, const uint8_t *row, size_t lane, s
       if (f->min == MIN_BLOCK) memcpy(mins + lane * 2, &block.e, 2);
       for (size_t s = 0; s < subs; s++) {
         if (f->scale == SCALE_BYTES) scales[s * WEFT_TILE + lane] = (uint8_t)block.scales[i * subs + s];
-        if (f->min == MIN_BYTES) mins[lane * subs + s] = block.mins[i * subs + s];
+        if (f->min == MIN_BYTES) mins[s * WEFT_TILE + lane] = block.mins[i * subs + s];
       }
     }
   }

@@ -80,10 +80,11 @@ package struct Kernels: @unchecked Sendable {
       y, yStride, matrix.base, x, xStride, matrix.columns, tiles.lowerBound, tiles.upperBound, rows, accumulate ? 1 : 0)
   }
 
-  /// Quantises columns [begin, end) of a row of `columns` floats into `row`, which has `columns * 5 / 4` bytes.
+  /// Quantises columns [begin, end) of a row of floats into `row`, which has `MatrixView.quantizedRowBytes` and is aligned to 4.
+  /// Both are multiples of `MatrixView.blockColumns`.
   @inline(__always)
-  package func quantize(_ row: UnsafeMutableRawPointer, _ x: UnsafePointer<Float>, columns: Int, begin: Int, end: Int) {
-    table.quantize_q8(row, x, columns, begin, end)
+  package func quantize(_ row: UnsafeMutableRawPointer, _ x: UnsafePointer<Float>, begin: Int, end: Int) {
+    table.quantize_q8(row.assumingMemoryBound(to: weft_block_q8.self), x, begin, end)
   }
 
   /// y = w x / rms(x).

@@ -26,7 +26,9 @@ package struct MatrixView {
   /// `count` rounded up to a whole number of tiles.
   package static func padded(_ count: Int) -> Int { (count + tileRows - 1) / tileRows * tileRows }
   /// Bytes of a quantised row of `columns` activations, rounded up to a cache line.
-  package static func quantizedRowBytes(columns: Int) -> Int { (columns + columns / 4 + 63) / 64 * 64 }
+  package static func quantizedRowBytes(columns: Int) -> Int {
+    (columns / blockColumns * MemoryLayout<weft_block_q8>.size + 63) / 64 * 64
+  }
 }
 
 /// A weight matrix in the layout that the kernels want, in memory of its own.

@@ -34,7 +34,7 @@ struct Activations {
   /// Quantises columns [begin, end) of a row.
   @inline(__always)
   func quantize(row index: Int, begin: Int, end: Int, _ kernels: Kernels) {
-    kernels.quantize(quantized + index * quantizedStride, row(index), columns: columns, begin: begin, end: end)
+    kernels.quantize(quantized + index * quantizedStride, row(index), begin: begin, end: end)
   }
 
   /// Copies a row, both forms, from other activations of the same width.

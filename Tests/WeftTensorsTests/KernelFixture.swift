@@ -14,6 +14,9 @@ let availableTiers = ISA.allCases.filter(\.isAvailable)
 /// What kernels must neither read into a result nor write over: a NaN that no arithmetic makes.
 let poison = Float(bitPattern: 0x7FC0_BEEF)
 
+/// Bytes of 32 quantised activations: int8 [32], then f32 scale, i32 and f32 minus their sum, i32 [2] minus the sums of the halves.
+let quantizedBlockBytes = 52
+
 /// Bit for bit, so that NaN equals itself and -0 differs from 0. Arrays of equal length.
 func sameBits(_ one: [Float], _ other: [Float]) -> Bool {
   precondition(one.count == other.count)
@@ -74,7 +77,7 @@ struct ActivationRows {
 
   init(_ floats: [Float], columns: Int, for dtype: DType, padding: Int, kernels: Kernels) throws {
     let rows = floats.count / columns
-    let used = dtype.isQuantized ? columns + columns / 4 : columns * 4
+    let used = dtype.isQuantized ? columns / 32 * quantizedBlockBytes : columns * 4
     stride = used + padding
     storage = try Storage(byteCount: rows * stride)
     memset(storage.base, 0xFF, rows * stride)
@@ -87,10 +90,10 @@ struct ActivationRows {
         values += source
         continue
       }
-      kernels.quantize(target, source, columns: columns, begin: 0, end: columns)
+      kernels.quantize(target, source, begin: 0, end: columns)
       for column in 0..<columns {
-        let scale = (target + columns + column / 32 * 4).load(as: Float.self)
-        values.append(scale * Float((target + column).load(as: Int8.self)))
+        let block = target + column / 32 * quantizedBlockBytes
+        values.append((block + 32).load(as: Float.self) * Float((block + column % 32).load(as: Int8.self)))
       }
     }
     self.values = values

@@ -14,9 +14,12 @@ struct PackedMatrixTests {
     }
     let row = try Storage(byteCount: MatrixView.quantizedRowBytes(columns: columns))
     for index in row.bytes.indices { row.bytes[index] = 0 }
-    row.bytes[column] = 1
-    for block in 0..<columns / 32 { row.base.storeBytes(of: 1, toByteOffset: columns + block * 4, as: Float.self) }
-    row.base.storeBytes(of: -1, toByteOffset: columns + columns / 8 + column / 16 * 2, as: Int16.self)
+    let block = row.base + column / 32 * quantizedBlockBytes
+    block.storeBytes(of: 1, toByteOffset: column % 32, as: Int8.self)
+    block.storeBytes(of: 1, toByteOffset: 32, as: Float.self)
+    block.storeBytes(of: -1, toByteOffset: 36, as: Int32.self)
+    block.storeBytes(of: -1, toByteOffset: 40, as: Float.self)
+    block.storeBytes(of: -1, toByteOffset: 44 + column % 32 / 16 * 4, as: Int32.self)
     return row
   }
 
@@ -93,7 +96,7 @@ struct PackedMatrixTests {
   }
 
   @Test func quantizedRowsAreWholeCacheLines() {
-    for (columns, bytes) in [(0, 0), (32, 64), (64, 128), (96, 128), (128, 192), (4096, 5120)] {
+    for (columns, bytes) in [(0, 0), (32, 64), (64, 128), (96, 192), (256, 448), (4096, 6656)] {
       #expect(MatrixView.quantizedRowBytes(columns: columns) == bytes)
     }
   }

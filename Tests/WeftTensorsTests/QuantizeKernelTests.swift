@@ -30,33 +30,36 @@ struct QuantizeKernelTests {
     var bytes: [UInt8]
 
     init(_ kernels: Kernels, _ row: [Float], begin: Int, end: Int) {
-      bytes = [UInt8](repeating: 0xA5, count: row.count * 5 / 4 + 64)
+      bytes = [UInt8](repeating: 0xA5, count: row.count / 32 * quantizedBlockBytes + 64)
       bytes.withUnsafeMutableBytes { target in
-        kernels.quantize(target.baseAddress!, row, columns: row.count, begin: begin, end: end)
+        kernels.quantize(target.baseAddress!, row, begin: begin, end: end)
       }
     }
   }
 
-  /// The formula: q = round-to-even(x 127 / max|x|), the scale max|x| / 127, and minus the sums of both halves. A block of numbers up to
+  /// The formula: q = round-to-even(x 127 / max|x|), the scale max|x| / 127, and minus the sums of the block and its halves. A block of numbers up to
   /// 2^-120 holds zeros.
   static func expected(_ row: [Float], begin: Int, end: Int) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0xA5, count: row.count * 5 / 4 + 64)
+    var bytes = [UInt8](repeating: 0xA5, count: row.count / 32 * quantizedBlockBytes + 64)
     func put<Value: BitwiseCopyable>(_ value: Value, at offset: Int) {
       bytes.withUnsafeMutableBytes { $0.storeBytes(of: value, toByteOffset: offset, as: Value.self) }
     }
     for block in begin / 32..<end / 32 {
       let x = row[block * 32..<block * 32 + 32]
+      let start = block * quantizedBlockBytes
       let largest = x.reduce(0) { max($0, abs($1)) }
       let inverse = largest > 0x1p-120 ? 127 / largest : 0
-      var sums: (Int16, Int16) = (0, 0)
+      var sums: (Int32, Int32) = (0, 0)
       for (index, value) in zip(x.indices, x) {
         let q = Int8((value * inverse).rounded(.toNearestOrEven))
-        put(q, at: index)
-        if index % 32 < 16 { sums.0 += Int16(q) } else { sums.1 += Int16(q) }
+        put(q, at: start + index % 32)
+        if index % 32 < 16 { sums.0 += Int32(q) } else { sums.1 += Int32(q) }
       }
-      put(largest / 127, at: row.count + block * 4)
-      put(-sums.0, at: row.count + row.count / 8 + block * 4)
-      put(-sums.1, at: row.count + row.count / 8 + block * 4 + 2)
+      put(largest / 127, at: start + 32)
+      put(-sums.0 - sums.1, at: start + 36)
+      put(Float(-sums.0 - sums.1), at: start + 40)
+      put(-sums.0, at: start + 44)
+      put(-sums.1, at: start + 48)
     }
     return bytes
   }

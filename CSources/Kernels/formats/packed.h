@@ -6,7 +6,7 @@
 //
 //   quants   [n][bits][16 rows][4 columns] bytes
 //   scales   SCALE_BLOCK [n][16] f16 (bf16 of mxfp4);  SCALE_BYTES [n][32 / sub][16] i8
-//   mins     MIN_BLOCK [n][16] f16;                    MIN_BYTES [n][16][32 / sub] u8
+//   mins     MIN_BLOCK [n][16] f16;                    MIN_BYTES [n][32 / sub][16] u8
 //   d        SCALE_BYTES, SCALE_SUPER [16] f16
 //   e        MIN_BYTES [16] f16
 //

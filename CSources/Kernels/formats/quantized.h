@@ -27,13 +27,14 @@ typedef struct quantized_format {
   uint16_t block_elements, block_bytes;  // in the file
   uint8_t bits;                          // of a quant: 2, 3, 4, 5, 6 or 8
   uint8_t sub;                           // columns with one integer scale: 16 or 32
-  uint8_t offset;                        // v + offset is never negative; v = q - offset, when there is no table
+  uint8_t offset;                        // 0 or a power of two; v = q - offset, when there is no table
   uint8_t scale;                         // enum quantized_scale
   uint8_t min;                           // enum quantized_min
   uint8_t brain;                         // d is bfloat16: powers of two beyond binary16
   const int8_t *table;                   // [16], or NULL
 } quantized_format;
 
+// The offset is what kernels add to make weights unsigned, so v + offset is never negative with a table either.
 // The 16 values of IQ4_NL and IQ4_XS, and of MXFP4 (E2M1 times two).
 static const int8_t table_iq4[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 static const int8_t table_mxfp4[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
@@ -51,11 +52,11 @@ static const quantized_format quantized_formats[WEFT_WEIGHT_FORMATS] = {
     [WEFT_Q4_K] =   {256, 144, 4, 32, 0,   SCALE_BYTES, MIN_BYTES, 0, NULL},
     [WEFT_Q5_K] =   {256, 176, 5, 32, 0,   SCALE_BYTES, MIN_BYTES, 0, NULL},
     [WEFT_Q6_K] =   {256, 210, 6, 16, 32,  SCALE_BYTES, MIN_NONE,  0, NULL},
-    [WEFT_IQ4_NL] = {32,  18,  4, 32, 127, SCALE_BLOCK, MIN_NONE,  0, table_iq4},
-    [WEFT_IQ4_XS] = {256, 136, 4, 32, 127, SCALE_BYTES, MIN_NONE,  0, table_iq4},
+    [WEFT_IQ4_NL] = {32,  18,  4, 32, 128, SCALE_BLOCK, MIN_NONE,  0, table_iq4},
+    [WEFT_IQ4_XS] = {256, 136, 4, 32, 128, SCALE_BYTES, MIN_NONE,  0, table_iq4},
     [WEFT_TQ1_0] =  {256, 54,  2, 32, 1,   SCALE_SUPER, MIN_NONE,  0, NULL},
     [WEFT_TQ2_0] =  {256, 66,  2, 32, 1,   SCALE_SUPER, MIN_NONE,  0, NULL},
-    [WEFT_MXFP4] =  {32,  17,  4, 32, 12,  SCALE_BLOCK, MIN_NONE,  1, table_mxfp4},
+    [WEFT_MXFP4] =  {32,  17,  4, 32, 16,  SCALE_BLOCK, MIN_NONE,  1, table_mxfp4},
 };
 
 // The formats that have a kernel: X(kernel, format). The two ternary ones share theirs.

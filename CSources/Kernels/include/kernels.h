@@ -25,6 +25,15 @@ enum {
   WEFT_Q6_K, WEFT_IQ4_NL, WEFT_IQ4_XS, WEFT_TQ1_0, WEFT_TQ2_0, WEFT_MXFP4, WEFT_WEIGHT_FORMATS
 };
 
+// 32 activations in int8, as quantised weights are multiplied with them.
+typedef struct weft_block_q8 {
+  int8_t q[WEFT_BLOCK];
+  float scale;
+  int32_t minus;            // -sum of q
+  float minus_float;        // the same
+  int32_t minus_halves[2];  // those of 16
+} weft_block_q8;
+
 // y[t, r] = sum_c W[r, c] x[t, c]   (+ y[t, r] when `accumulate`),
 // for rows t in [0, n) and the output rows r of tiles [tile_begin, tile_end).
 //   y         f32, row t at y + t * y_stride (floats). All 16 rows of every tile are written: pad y to whole tiles.
@@ -35,7 +44,7 @@ enum {
 // Quantised formats, blocks of 32 columns in order (v, d, s, e, m: formats/quantized.h; the scale s d is exact in f32):
 //   dot  = sum_c v[c] q_x[c]  in integers; formats with a scale for every 16 columns have a dot of each half
 //   part = (float)dot * (d s),           or  fma((float)dot_1, d s_1, (float)dot_0 * (d s_0))
-//   part = fma((float)-sum_c m q_x[c], e, part)                        where there are minimums
+//   part = fma((float)-sum_c q_x[c], e m, part)                        where there are minimums; likewise for both halves
 //   acc  = fma(part, d_x, acc)
 #define WEFT_MATMUL                                                                                                            \
   (float *y, size_t y_stride, const void *w, const void *x, size_t x_stride, size_t cols, size_t tile_begin, size_t tile_end, \
@@ -79,11 +88,10 @@ typedef struct weft_attention_task {
   /* tq1_0 is packed as tq2_0 */                                                                                               \
   X(matmul_tq2_0, void, WEFT_MATMUL)                                                                                           \
   X(matmul_mxfp4, void, WEFT_MATMUL)                                                                                           \
-  /* Columns [begin, end) of one row of activations to int8 blocks of 32. The whole row is [cols] int8, then [cols/32] f32     \
-     scales, then [cols/32][2] i16, each minus the sum of half a block: cols * 5 / 4 bytes. scale = max|x| / 127;              \
-     q = round-to-even(x * 127 / max|x|), or 0 where max|x| <= 2^-120 (127 / max|x| could be infinite). begin, end and cols    \
-     are multiples of 32. */                                                                                                   \
-  X(quantize_q8, void, (void *xq, const float *x, size_t cols, size_t begin, size_t end))                                      \
+  /* Columns [begin, end) of one row of activations to blocks of 32: xq[begin/32 ... end/32). scale = max|x| / 127;            \
+     q = round-to-even(x * 127 / max|x|), or 0 where max|x| <= 2^-120 (127 / max|x| could be infinite). begin and end are      \
+     multiples of 32. */                                                                                                       \
+  X(quantize_q8, void, (weft_block_q8 *xq, const float *x, size_t begin, size_t end))                                          \
   /* y[i] = w[i] x[i] / sqrt(mean(x^2) + eps), i in [0, n); y may be x. Zhang & Sennrich 2019. */                              \
   X(rms_norm, void, (float *y, const float *x, const float *w, size_t n, float eps))                                           \
   /* y[i] = w[i] (x[i] - mean(x)) / sqrt(var(x) + eps) + b[i]; y may be x, b may be NULL. Ba et al. 2016. */                   \

@@ -28,10 +28,9 @@ static float half_at(const uint8_t *p, size_t i) {
   return f16_to_f32(bits);
 }
 
-// The scales and minimums of 32 columns of one row of a tile.
+// The scales and minimums of both halves of 32 columns of one row of a tile.
 typedef struct block_scales {
-  float scales[2], e;
-  int mins[2];
+  float scales[2], mins[2];
 } block_scales;
 
 static block_scales scales_of(const quantized_format *format, const packed_layout *p, const uint8_t *chunk, size_t b, size_t lane) {
@@ -40,12 +39,12 @@ static block_scales scales_of(const quantized_format *format, const packed_layou
   uint16_t brain;
   memcpy(&brain, scales + lane * 2, 2);
   float d = format->brain ? bf16_to_f32(brain) : half_at(format->scale == SCALE_BLOCK ? scales : chunk + p->d, lane);
+  float e = format->min == MIN_NONE ? 0 : half_at(format->min == MIN_BLOCK ? mins : chunk + p->e, lane);
   for (size_t i = 0; i < 2; i++) {
-    size_t sub = i * 16 / format->sub;
-    s.scales[i] = format->scale == SCALE_BYTES ? d * (float)(int8_t)scales[sub * WEFT_TILE + lane] : d;
-    s.mins[i] = format->min == MIN_BYTES ? mins[lane * 32 / format->sub + sub] : 1;
+    size_t place = i * 16 / format->sub * WEFT_TILE + lane;
+    s.scales[i] = format->scale == SCALE_BYTES ? d * (float)(int8_t)scales[place] : d;
+    s.mins[i] = format->min == MIN_BYTES ? e * (float)mins[place] : e;
   }
-  if (format->min != MIN_NONE) s.e = half_at(format->min == MIN_BLOCK ? mins : chunk + p->e, lane);
   return s;
 }
 
@@ -67,18 +66,16 @@ static void matmul_quantized(float *y, size_t y_stride, const uint8_t *w, const 
         values_of(v, format, chunk + b % p.blocks * p.block_bytes, lane);
         block_scales s = scales_of(format, &p, chunk, b % p.blocks, lane);
         for (size_t row = 0; row < n; row++) {
-          const int8_t *q = (const int8_t *)(x + row * x_stride);
-          const float *d = (const float *)(q + cols);
-          const int16_t *minus = (const int16_t *)(d + cols / WEFT_BLOCK) + b * 2;
+          const weft_block_q8 *in = (const weft_block_q8 *)(x + row * x_stride) + b;
           float *out = y + row * y_stride + t * WEFT_TILE + lane, part;
-          q += b * WEFT_BLOCK;
           if (format->sub == 32) {
-            part = (float)dot(v, q, 32) * s.scales[0];
+            part = (float)dot(v, in->q, 32) * s.scales[0];
+            if (format->min != MIN_NONE) part = fmaf(in->minus_float, s.mins[0], part);
           } else {
-            part = fmaf((float)dot(v + 16, q + 16, 16), s.scales[1], (float)dot(v, q, 16) * s.scales[0]);
+            part = fmaf((float)dot(v + 16, in->q + 16, 16), s.scales[1], (float)dot(v, in->q, 16) * s.scales[0]);
+            for (size_t i = 0; i < 2 && format->min != MIN_NONE; i++) part = fmaf((float)in->minus_halves[i], s.mins[i], part);
           }
-          if (format->min != MIN_NONE) part = fmaf((float)(s.mins[0] * minus[0] + s.mins[1] * minus[1]), s.e, part);
-          *out = fmaf(part, d[b], *out);
+          *out = fmaf(part, in->scale, *out);
         }
       }
     }
@@ -92,21 +89,20 @@ static void matmul_quantized(float *y, size_t y_stride, const uint8_t *w, const 
 QUANTIZED_KERNELS(X)
 #undef X
 
-void quantize_q8__scalar(void *xq, const float *x, size_t cols, size_t begin, size_t end) {
-  int8_t *q = xq;
-  float *scales = (float *)(q + cols);
-  int16_t *minus = (int16_t *)(scales + cols / WEFT_BLOCK);
+void quantize_q8__scalar(weft_block_q8 *xq, const float *x, size_t begin, size_t end) {
   for (size_t b = begin / WEFT_BLOCK; b < end / WEFT_BLOCK; b++) {
+    weft_block_q8 *block = xq + b;
     float largest = 0;
     for (size_t c = 0; c < WEFT_BLOCK; c++) largest = fmaxf(largest, fabsf(x[b * WEFT_BLOCK + c]));
     float inverse = largest > 0x1p-120f ? 127.0f / largest : 0;
-    int sums[2] = {0};
+    int32_t sums[2] = {0};
     for (size_t c = 0; c < WEFT_BLOCK; c++) {
-      int8_t value = (int8_t)lrintf(x[b * WEFT_BLOCK + c] * inverse);
-      q[b * WEFT_BLOCK + c] = value;
-      sums[c / 16] += value;
+      block->q[c] = (int8_t)lrintf(x[b * WEFT_BLOCK + c] * inverse);
+      sums[c / 16] += block->q[c];
     }
-    scales[b] = largest / 127.0f;
-    for (size_t half = 0; half < 2; half++) minus[b * 2 + half] = (int16_t)-sums[half];
+    block->scale = largest / 127.0f;
+    block->minus = -(sums[0] + sums[1]);
+    block->minus_float = (float)block->minus;
+    for (size_t half = 0; half < 2; half++) block->minus_halves[half] = -sums[half];
   }
 }

@@ -8,39 +8,37 @@
 
 // The largest unsigned weight.
 INLINE int largest_weight(const quantized_format *f) {
-  return f->table == table_iq4 ? 240 : f->table == table_mxfp4 ? 24 : (1 << f->bits) - 1;
+  return f->table == table_iq4 ? 241 : f->table == table_mxfp4 ? 28 : (1 << f->bits) - 1;
 }
 
-// One plane of the quants of a block, `width` bits wide: bits `shift` and up of w, four columns in each vector.
-INLINE void load_plane(__m256i w[8], const uint8_t *plane, const unsigned width, const unsigned shift) {
-  const __m256i mask = _mm256_set1_epi8((char)(((1u << width) - 1) << shift));
-  UNROLL for (unsigned g = 0; g < 8; g++) {
-    __m256i bits = _mm256_loadu_si256((const __m256i *)(plane + g % width * 64));
-    const unsigned at = g / width * width;
-    if (at > shift) bits = _mm256_srli_epi16(bits, at - shift);
-    if (at < shift) bits = _mm256_slli_epi16(bits, shift - at);
-    if (width < 8) bits = _mm256_and_si256(bits, mask);
-    w[g] = shift > 0 ? _mm256_or_si256(w[g], bits) : bits;
-  }
+// Group g of one plane of the quants of a block, `width` bits wide, moved to bit `shift`: four columns of 8 rows.
+INLINE __m256i load_plane(const uint8_t *plane, const unsigned g, const unsigned width, const unsigned shift) {
+  __m256i bits = _mm256_loadu_si256((const __m256i *)(plane + g % width * 64));
+  const unsigned at = g / width * width;
+  if (at > shift) bits = _mm256_srli_epi16(bits, at - shift);
+  if (at < shift) bits = _mm256_slli_epi16(bits, shift - at);
+  return width < 8 ? _mm256_and_si256(bits, _mm256_set1_epi8((char)(((1u << width) - 1) << shift))) : bits;
 }
 
-// The quants of a block as unsigned weights, q or table[q] + offset, or as signed ones.
-INLINE void load_weights(__m256i w[8], const uint8_t *block, const quantized_format *f, const int is_signed) {
+// Group g of a block as unsigned weights, q or table[q] + offset, or as signed ones.
+INLINE __m256i load_weights(const uint8_t *block, const unsigned g, const quantized_format *f, const int is_signed) {
   const unsigned width = plane_bits(f->bits, 0);
-  load_plane(w, block, width, 0);
-  if (width < f->bits) load_plane(w, block + width * 64, f->bits - width, width);
+  const __m256i offset = _mm256_set1_epi8((char)f->offset);
+  __m256i q = load_plane(block, g, width, 0);
+  if (width < f->bits) q = _mm256_or_si256(q, load_plane(block + width * 64, g, f->bits - width, width));
   if (f->table) {
     __m256i table = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)f->table));
-    if (!is_signed) table = _mm256_add_epi8(table, _mm256_set1_epi8((char)f->offset));
-    UNROLL for (int g = 0; g < 8; g++) w[g] = _mm256_shuffle_epi8(table, w[g]);
-  } else if (is_signed) {
-    UNROLL for (int g = 0; g < 8; g++) w[g] = _mm256_xor_si256(w[g], _mm256_set1_epi8((char)f->offset));
+    return _mm256_shuffle_epi8(is_signed ? table : _mm256_add_epi8(table, offset), q);
   }
+  return is_signed ? _mm256_xor_si256(q, offset) : q;
 }
 
 INLINE __m256 load_halves(const uint8_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
 INLINE __m256 load_signed_bytes(const uint8_t *p) {
   return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+}
+INLINE __m256 load_unsigned_bytes(const uint8_t *p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)));
 }
 
 // d s of each half of a block, or of the whole block. `d` is that of 256 columns; `half` that of the tile.
@@ -58,71 +56,64 @@ INLINE void load_scales(__m256 s[2], const uint8_t *scales, __m256 d, size_t hal
   }
 }
 
-// The minimums of both halves of a block as pairs of 16 bits.
-INLINE __m256i load_mins(const uint8_t *mins, size_t half, const quantized_format *f) {
-  if (f->min != MIN_BYTES) return _mm256_set1_epi32(0x10001);
-  if (f->sub == 16) return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(mins + half * 16)));
-  __m256i low = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(mins + half * 8)));
-  return _mm256_or_si256(low, _mm256_slli_epi32(low, 16));
-}
-
-// The sum of w[g] q[g] for groups [begin, end), added to `sum`.
-INLINE __m256i dot_groups(__m256i sum, const __m256i w[8], const int32_t *q, const int begin, const int end, const int is_signed,
-                          const int widen) {
-  const __m256i ones = _mm256_set1_epi16(1);
-  __m256i pairs = _mm256_setzero_si256();
-  UNROLL for (int g = 0; g < 8; g++) {
-    if (g < begin || g >= end) continue;
-    const __m256i x = _mm256_set1_epi32(q[g]);
-    const __m256i a = is_signed ? _mm256_abs_epi8(w[g]) : w[g], b = is_signed ? _mm256_sign_epi8(x, w[g]) : x;
-    pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(a, b));
-    if ((g - begin) % widen == widen - 1) {
-      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, ones));
-      pairs = _mm256_setzero_si256();
-    }
-  }
-  return sum;
+// e m of each half of a block, or of the whole block. `e` is that of 256 columns; `half` that of the tile.
+INLINE void load_mins(__m256 m[2], const uint8_t *mins, __m256 e, size_t half, const quantized_format *f) {
+  if (f->min == MIN_BLOCK) m[0] = load_halves(mins + half * 16);
+  if (f->min == MIN_BYTES) m[0] = _mm256_mul_ps(e, load_unsigned_bytes(mins + half * 8));
+  if (f->min == MIN_BYTES && f->sub == 16) m[1] = _mm256_mul_ps(e, load_unsigned_bytes(mins + 16 + half * 8));
 }
 
 INLINE void matmul_quantized_half(float *y, size_t y_stride, const uint8_t *tile, size_t tile_half, const char *x, size_t x_stride,
                                   size_t cols, int accumulate, const int rows, const int format) {
   const quantized_format *f = &quantized_formats[format];
   const packed_layout p = packed_layout_of(f, cols);
-  const size_t blocks = cols / WEFT_BLOCK;
   const int groups = f->sub / 4, largest = largest_weight(f), is_signed = largest > 129;
   // How many groups stay below 2^15: a power of two, and a divisor of `groups`.
   const int fit = is_signed ? 1 : 32767 / (2 * 127 * largest), widen = fit >= 8 && groups == 8 ? 8 : fit >= 4 ? 4 : fit >= 2 ? 2 : 1;
   __m256 acc[ROWS];
   UNROLL for (int r = 0; r < rows; r++)
     acc[r] = accumulate ? _mm256_loadu_ps(y + (size_t)r * y_stride) : _mm256_setzero_ps();
-  size_t column_block = 0;
   for (size_t chunk = 0; chunk < p.chunks; chunk++, tile += p.chunk_bytes) {
     const __m256 d = f->scale == SCALE_BLOCK ? _mm256_setzero_ps() : load_halves(tile + p.d + tile_half * 16);
-    __m256 e = f->min == MIN_BYTES ? load_halves(tile + p.e + tile_half * 16) : _mm256_setzero_ps();
-    for (size_t b = 0; b < p.blocks; b++, column_block++) {
-      __m256i w[8];
-      load_weights(w, tile + b * p.block_bytes + tile_half * 32, f, is_signed);
-      __m256 s[2];
+    const __m256 e = f->min == MIN_BYTES ? load_halves(tile + p.e + tile_half * 16) : _mm256_setzero_ps();
+    for (size_t b = 0; b < p.blocks; b++, x += sizeof(weft_block_q8)) {
+      __m256 s[2], m[2];
       load_scales(s, tile + p.scales + b * p.scale_step, d, tile_half, f);
-      const __m256i mins = load_mins(tile + p.mins + b * p.min_step, tile_half, f);
-      if (f->min == MIN_BLOCK) e = load_halves(tile + p.mins + b * p.min_step + tile_half * 16);
-      UNROLL for (int r = 0; r < rows; r++) {
-        const char *row = x + (size_t)r * x_stride;
-        const float *dx = (const float *)(row + cols);
-        const int32_t *q = (const int32_t *)(row + column_block * WEFT_BLOCK), *minus = (const int32_t *)(dx + blocks);
-        const __m256i sums = _mm256_set1_epi32(minus[column_block]);
-        __m256 part = _mm256_setzero_ps();
-        UNROLL for (int half = 0; half < 2; half++) {
-          if (half && f->sub == 32) continue;
-          __m256i dot = _mm256_setzero_si256();
-          const int offset = is_signed ? 0 : f->sub == 32 ? f->offset * 0x10001 : half ? f->offset << 16 : f->offset;
-          if (offset) dot = _mm256_madd_epi16(_mm256_set1_epi32(offset), sums);
-          dot = dot_groups(dot, w, q, half * groups, (half + 1) * groups, is_signed, widen);
-          const __m256 value = _mm256_cvtepi32_ps(dot);
-          part = half ? _mm256_fmadd_ps(value, s[half], part) : _mm256_mul_ps(value, s[half]);
+      load_mins(m, tile + p.mins + b * p.min_step, e, tile_half, f);
+      __m256 part[ROWS];
+      UNROLL for (int half = 0; half < 2; half++) {
+        if (half && f->sub == 32) continue;
+        __m256i dot[ROWS], pairs[ROWS];
+        UNROLL for (int r = 0; r < rows; r++) {
+          const weft_block_q8 *in = (const weft_block_q8 *)(x + (size_t)r * x_stride);
+          const __m256i sum = _mm256_set1_epi32(f->sub == 32 ? in->minus : in->minus_halves[half]);
+          dot[r] = f->offset && !is_signed ? _mm256_slli_epi32(sum, __builtin_ctz(f->offset)) : _mm256_setzero_si256();
         }
-        if (f->min != MIN_NONE) part = _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_madd_epi16(mins, sums)), e, part);
-        acc[r] = _mm256_fmadd_ps(part, _mm256_set1_ps(dx[column_block]), acc[r]);
+        UNROLL for (int g = 0; g < 8; g++) {
+          if (g / groups != half) continue;
+          const __m256i w = load_weights(tile + b * p.block_bytes + tile_half * 32, (unsigned)g, f, is_signed);
+          const __m256i magnitude = is_signed ? _mm256_abs_epi8(w) : w;
+          UNROLL for (int r = 0; r < rows; r++) {
+            __m256i q = _mm256_set1_epi32(((const int32_t *)(x + (size_t)r * x_stride))[g]);
+            q = _mm256_maddubs_epi16(magnitude, is_signed ? _mm256_sign_epi8(q, w) : q);
+            pairs[r] = g % widen == 0 ? q : _mm256_add_epi16(pairs[r], q);
+            if (g % widen == widen - 1) dot[r] = _mm256_add_epi32(dot[r], _mm256_madd_epi16(pairs[r], _mm256_set1_epi16(1)));
+          }
+        }
+        UNROLL for (int r = 0; r < rows; r++) {
+          const __m256 value = _mm256_cvtepi32_ps(dot[r]);
+          part[r] = half ? _mm256_fmadd_ps(value, s[half], part[r]) : _mm256_mul_ps(value, s[half]);
+        }
+      }
+      UNROLL for (int r = 0; r < rows; r++) {
+        const weft_block_q8 *in = (const weft_block_q8 *)(x + (size_t)r * x_stride);
+        UNROLL for (int half = 0; half < 2; half++) {
+          if (f->min == MIN_NONE || (half && f->sub == 32)) continue;
+          const __m256 sum =
+              f->sub == 32 ? _mm256_set1_ps(in->minus_float) : _mm256_cvtepi32_ps(_mm256_set1_epi32(in->minus_halves[half]));
+          part[r] = _mm256_fmadd_ps(sum, m[half], part[r]);
+        }
+        acc[r] = _mm256_fmadd_ps(part[r], _mm256_set1_ps(in->scale), acc[r]);
       }
     }
   }

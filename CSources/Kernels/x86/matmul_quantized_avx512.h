@@ -2,8 +2,7 @@
 // Products of int8 activations with quantised weights on AVX-512 VNNI. Included inside the tier's target region.
 //
 // vpdpbusd multiplies four unsigned weights with four signed activations per 32-bit lane; a lane is an output row. What makes
-// weights unsigned, an offset, times minus the sum of the activations is where the accumulator starts. vpdpwssd multiplies the
-// two sums of a block of activations, which lie side by side, with two 16-bit numbers of every lane.
+// weights unsigned, an offset, times minus the sum of the activations is where the accumulator starts.
 
 // One plane of the quants of a block, `width` bits wide: bits `shift` and up of w, four columns in each vector.
 INLINE void load_plane(__m512i w[8], const uint8_t *plane, const unsigned width, const unsigned shift) {
@@ -37,8 +36,11 @@ INLINE __m512 load_halves(const uint8_t *p) { return _mm512_cvtph_ps(_mm256_load
 INLINE __m512 load_signed_bytes(const uint8_t *p) {
   return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
 }
+INLINE __m512 load_unsigned_bytes(const uint8_t *p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
 
-// d s of each half of a block, or of the whole block twice. `d` is that of 256 columns.
+// d s of each half of a block, or of the whole block. `d` is that of 256 columns.
 INLINE void load_scales(__m512 s[2], const uint8_t *scales, __m512 d, const quantized_format *f) {
   if (f->scale == SCALE_SUPER) {
     s[0] = d;
@@ -53,28 +55,25 @@ INLINE void load_scales(__m512 s[2], const uint8_t *scales, __m512 d, const quan
   }
 }
 
-// The minimums of both halves of a block as pairs of 16 bits.
-INLINE __m512i load_mins(const uint8_t *mins, const quantized_format *f) {
-  if (f->min != MIN_BYTES) return _mm512_set1_epi32(0x10001);
-  if (f->sub == 16) return _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)mins));
-  __m512i low = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)mins));
-  return _mm512_or_si512(low, _mm512_slli_epi32(low, 16));
+// e m of each half of a block, or of the whole block. `e` is that of 256 columns.
+INLINE void load_mins(__m512 m[2], const uint8_t *mins, __m512 e, const quantized_format *f) {
+  if (f->min == MIN_BLOCK) m[0] = load_halves(mins);
+  if (f->min == MIN_BYTES) m[0] = _mm512_mul_ps(e, load_unsigned_bytes(mins));
+  if (f->min == MIN_BYTES && f->sub == 16) m[1] = _mm512_mul_ps(e, load_unsigned_bytes(mins + 16));
 }
 
 INLINE void matmul_quantized_rows(float *y, size_t y_stride, const uint8_t *tile, const char *x, size_t x_stride, size_t cols,
                                   int accumulate, const int rows, const int format) {
   const quantized_format *f = &quantized_formats[format];
   const packed_layout p = packed_layout_of(f, cols);
-  const size_t blocks = cols / WEFT_BLOCK;
   const int groups = f->sub / 4;  // of a dot product
   __m512 acc[ROWS];
   UNROLL for (int r = 0; r < rows; r++)
     acc[r] = accumulate ? _mm512_loadu_ps(y + (size_t)r * y_stride) : _mm512_setzero_ps();
-  size_t column_block = 0;
   for (size_t chunk = 0; chunk < p.chunks; chunk++, tile += p.chunk_bytes) {
     const __m512 d = f->scale == SCALE_BLOCK ? _mm512_setzero_ps() : load_halves(tile + p.d);
-    __m512 e = f->min == MIN_BYTES ? load_halves(tile + p.e) : _mm512_setzero_ps();
-    for (size_t b = 0; b < p.blocks; b++, column_block++) {
+    const __m512 e = f->min == MIN_BYTES ? load_halves(tile + p.e) : _mm512_setzero_ps();
+    for (size_t b = 0; b < p.blocks; b++, x += sizeof(weft_block_q8)) {
       const uint8_t *block = tile + b * p.block_bytes;
       __m512i w[8];
       load_weights(w, block, f);
@@ -82,31 +81,29 @@ INLINE void matmul_quantized_rows(float *y, size_t y_stride, const uint8_t *tile
         UNROLL for (size_t line = 0; line < 8; line++)
           if (line < f->bits) _mm_prefetch((const char *)block + 4096 + line * 64, _MM_HINT_T0);
       }
-      __m512 s[2];
+      __m512 s[2], m[2];
       load_scales(s, tile + p.scales + b * p.scale_step, d, f);
-      const __m512i mins = load_mins(tile + p.mins + b * p.min_step, f);
-      if (f->min == MIN_BLOCK) e = load_halves(tile + p.mins + b * p.min_step);
+      load_mins(m, tile + p.mins + b * p.min_step, e, f);
       UNROLL for (int r = 0; r < rows; r++) {
-        const char *row = x + (size_t)r * x_stride;
-        const float *dx = (const float *)(row + cols);
-        const int32_t *q = (const int32_t *)(row + column_block * WEFT_BLOCK), *minus = (const int32_t *)(dx + blocks);
-        const __m512i sums = _mm512_set1_epi32(minus[column_block]);
+        const weft_block_q8 *in = (const weft_block_q8 *)(x + (size_t)r * x_stride);
+        const int32_t *q = (const int32_t *)in->q;
         __m512 part = _mm512_setzero_ps();
         UNROLL for (int half = 0; half < 2; half++) {
           if (half && f->sub == 32) continue;
-          __m512i dot = _mm512_setzero_si512();
-          const int offset = f->sub == 32 ? f->offset * 0x10001 : half ? f->offset << 16 : f->offset;
-          if (offset) dot = _mm512_dpwssd_epi32(dot, _mm512_set1_epi32(offset), sums);
+          const __m512i sum = _mm512_set1_epi32(f->sub == 32 ? in->minus : in->minus_halves[half]);
+          __m512i dot = f->offset ? _mm512_slli_epi32(sum, __builtin_ctz(f->offset)) : _mm512_setzero_si512();
           UNROLL for (int g = 0; g < 8; g++)
             if (g / groups == half) dot = _mm512_dpbusd_epi32(dot, w[g], _mm512_set1_epi32(q[g]));
           const __m512 value = _mm512_cvtepi32_ps(dot);
           part = half ? _mm512_fmadd_ps(value, s[half], part) : _mm512_mul_ps(value, s[half]);
         }
-        if (f->min != MIN_NONE) {
-          const __m512i min = _mm512_dpwssd_epi32(_mm512_setzero_si512(), mins, sums);
-          part = _mm512_fmadd_ps(_mm512_cvtepi32_ps(min), e, part);
+        UNROLL for (int half = 0; half < 2; half++) {
+          if (f->min == MIN_NONE || (half && f->sub == 32)) continue;
+          const __m512 sum =
+              f->sub == 32 ? _mm512_set1_ps(in->minus_float) : _mm512_cvtepi32_ps(_mm512_set1_epi32(in->minus_halves[half]));
+          part = _mm512_fmadd_ps(sum, m[half], part);
         }
-        acc[r] = _mm512_fmadd_ps(part, _mm512_set1_ps(dx[column_block]), acc[r]);
+        acc[r] = _mm512_fmadd_ps(part, _mm512_set1_ps(in->scale), acc[r]);
       }
     }
   }

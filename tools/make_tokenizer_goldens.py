@@ -7,6 +7,7 @@
 published.json    texts, and what the published tokenizers of the shared data make of them; for the GGUF vocabulary of
                   stories260K, what a tokenizer with the merges that its scores mean makes of them
 kinds.json        the pre-tokenizers that GGUF files name, as hashes of the ids over a vocabulary of all pairs of bytes
+files.json        folders of older file sets (files/), and what transformers and SentencePiece make of texts with them
 components.json   tiny tokenizers, one for each kind of component and option, and what they make of texts. To keep it small,
                   `special` has [] where it is the same as `plain`, and `decoded` has 0 where the text itself comes back
 
@@ -586,12 +587,67 @@ def compare_with_llama_cpp(pieces, pairs, texts, rows):
         print(f"{name}: llama.cpp {llama_cpp.__version__} agrees on {len(texts) - len(different)} of {len(texts)} texts", ascii(different[:3]))
 
 
+def file_sets():
+    """Folders without tokenizer.json under Tests/Goldens/tokenizers/files, and what their makers' own programs do with them:
+    transformers for its classes, SentencePiece for its models."""
+    from transformers import AutoTokenizer
+    home = ROOT / "files"
+    texts = [text for text in PLAIN if "\x00" not in text] + random_texts(60, 13) + MAPPED + SPECIAL[:8] + ["[CLS] a [SEP]", "<sep>a<sep> b", "  two  spaces  "]
+    base = models()
+    byte_vocab = dict(base["bytes"]["vocab"]) | {"<|endoftext|>": len(base["bytes"]["vocab"])}
+    merges = "#version: 0.2\n" + "".join(f"{left} {right}\n" for left, right in base["bytes"]["merges"])
+    gpt2 = {"tokenizer_class": "GPT2Tokenizer"}
+    qwen = {"tokenizer_class": "Qwen2TokenizerFast", "eos_token": "<|im_end|>", "additional_special_tokens": ["<|im_start|>", "<|im_end|>"], "added_tokens_decoder": {
+        str(len(byte_vocab) + i): {"content": name, "lstrip": False, "rstrip": False, "single_word": False, "normalized": False, "special": True}
+        for i, name in enumerate(["<|im_start|>", "<|im_end|>"])}}
+    pieces = sorted(base["wordpiece"]["vocab"], key=base["wordpiece"]["vocab"].get)
+    folders = {
+        "gpt2": {"vocab.json": json.dumps(byte_vocab), "merges.txt": merges, "tokenizer_config.json": json.dumps(gpt2)},
+        "gpt2-original": {"encoder.json": json.dumps(byte_vocab), "vocab.bpe": merges, "config.json": json.dumps({"model_type": "gpt2"})},
+        "qwen2": {"vocab.json": json.dumps(byte_vocab), "merges.txt": merges, "tokenizer_config.json": json.dumps(qwen)},
+        "bert": {"vocab.txt": "\n".join(pieces + ["[PAD]", "[MASK]"]) + "\n", "tokenizer_config.json": json.dumps({"tokenizer_class": "BertTokenizer"})},
+        "bert-cased": {"vocab.txt": "\n".join(pieces + ["[PAD]", "[MASK]"]) + "\n", "tokenizer_config.json": json.dumps(
+            {"tokenizer_class": "BertTokenizer", "do_lower_case": False, "tokenize_chinese_chars": False})},
+        "sentencepiece-unigram": {"tokenizer_config.json": json.dumps({"tokenizer_class": "T5Tokenizer"})},
+        "sentencepiece-bpe": {"tokenizer_config.json": json.dumps({"tokenizer_class": "LlamaTokenizer"})},
+    }
+    trainings = {
+        "sentencepiece-unigram": dict(model_type="unigram", vocab_size=180, user_defined_symbols=["<sep>"]),
+        "sentencepiece-bpe": dict(model_type="bpe", vocab_size=450, byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False),
+    }
+    result = {"texts": texts, "folders": {}}
+    for name, files in folders.items():
+        folder = home / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, content in files.items():
+            (folder / file).write_text(content)
+        if name in trainings:
+            if not (folder / "tokenizer.model").exists():  # no two trainings are alike
+                rules = folder / "rules.tsv"
+                rules.write_text(RULES)
+                more = {"normalization_rule_tsv": str(rules)} if "unigram" in name else {}
+                sentencepiece.SentencePieceTrainer.train(
+                    sentence_iterator=iter([line for line in PLAIN if len(line) > 20 and line.isascii()] * 3), model_prefix=str(folder / "tokenizer"),
+                    hard_vocab_limit=False, minloglevel=2, **trainings[name], **more)
+                rules.unlink()
+                (folder / "tokenizer.vocab").unlink()
+            model = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+            ids = [model.encode(text, add_bos="bpe" in name, add_eos="unigram" in name) for text in texts]
+        elif name == "gpt2-original":
+            ids = result["folders"]["gpt2"]
+        else:
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            ids = [tokenizer(text)["input_ids"] for text in texts]
+        result["folders"][name] = ids
+    return result
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shared", type=pathlib.Path)
     arguments = parser.parse_args()
     ROOT.mkdir(parents=True, exist_ok=True)
-    for name, content in (("published", published(arguments.shared)), ("components", components()), ("kinds", kinds())):
+    for name, content in (("published", published(arguments.shared)), ("components", components()), ("kinds", kinds()), ("files", file_sets())):
         content = {"madeBy": f"tools/make_tokenizer_goldens.py with tokenizers {tokenizers.__version__}"} | content
         text = json.dumps(content, ensure_ascii=True, separators=(",", ":"))
         (ROOT / f"{name}.json").write_text(text + "\n")

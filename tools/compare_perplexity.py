@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--weft")
     parser.add_argument("--weft-options", default="", help="further options for weft quantize")
     arguments = parser.parse_args()
-    text = Path(arguments.text).read_text()
+    text = Path(arguments.text).read_bytes().decode()
     if arguments.master:
         compare_quantisations(arguments, text)
     for model in arguments.models:

@@ -6,6 +6,8 @@
 
 published.json    texts, and what the published tokenizers of the shared data make of them; for the GGUF vocabulary of
                   stories260K, what a tokenizer with the merges that its scores mean makes of them
+kinds.json        the pre-tokenizers that GGUF files name, as hashes of the ids over a vocabulary of all pairs of bytes
+files.json        folders of older file sets (files/), and what transformers and SentencePiece make of texts with them
 components.json   tiny tokenizers, one for each kind of component and option, and what they make of texts. To keep it small,
                   `special` has [] where it is the same as `plain`, and `decoded` has 0 where the text itself comes back
 
@@ -234,7 +236,13 @@ def character_map():
 
 
 def trained():
-    """One model of every other kind, trained by `tokenizers` on a few lines."""
+    """One model of every other kind, trained by `tokenizers` on a few lines; no two trainings are alike, so that those of the
+    committed file are kept."""
+    names = ["unigram", "wordpiece", "wordlevel", "suffixed", "affixed"]
+    if (ROOT / "components.json").exists():
+        committed = json.loads((ROOT / "components.json").read_text())["models"]
+        if set(names) <= set(committed):
+            return {name: committed[name] for name in names}
     lines = [text for text in PLAIN if len(text) > 20 and text.isascii()] * 2 + ["\u00e9t\u00e9 na\u00efve caf\u00e9"] * 3
     kinds = {
         "unigram": (tokenizer_models.Unigram(), trainers.UnigramTrainer(
@@ -461,12 +469,185 @@ def components():
     return result
 
 
+# The expressions of the kinds that GGUF files name, as the makers' tokenizer.json have them: what Sources/.../WordPatterns.swift has
+# to do. Where llama.cpp runs a variant of an expression, it quotes the makers'.
+SPACE_TAIL = r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+QWEN2 = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+CLITICS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+UP, LOW, MARKED = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]", r"[^\r\n\p{L}\p{N}]?"
+TEKKEN = rf"{MARKED}{UP}*{LOW}+|{MARKED}{UP}+{LOW}*|\p{{N}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*" + SPACE_TAIL
+GPT4O = rf"{MARKED}{UP}*{LOW}+{CLITICS}?|{MARKED}{UP}+{LOW}*{CLITICS}?|\p{{N}}{{1,3}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*" + SPACE_TAIL
+HAN_UP, HAN_LOW = UP[:-1] + r"&&[^\p{Han}]]", LOW[:-1] + r"&&[^\p{Han}]]"
+KIMI = (rf"[\p{{Han}}]+|{MARKED}{HAN_UP}*{HAN_LOW}+{CLITICS}?|{MARKED}{HAN_UP}+{HAN_LOW}*{CLITICS}?|\p{{N}}{{1,3}}"
+        r"| ?[^\s\p{L}\p{N}]+[\r\n]*" + SPACE_TAIL)
+SYMBOLS = r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+"""
+KANA = "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"
+IDEOGRAPHS = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+".replace("\ud7ff", "\\x{d7ff}")
+PUNCTUATION = r"\s?[!-/:-~" + "\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002" + "]+"
+BLOOM = r" ?[^(\s|.,!?" + "\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c" + ")]+"
+KINDS = {
+    "gpt-2": [GPT2], "smollm": [r"\p{N}", GPT2], "llama-bpe": [LLAMA3], "qwen2": [QWEN2],
+    "jais-2": [LLAMA3[:-len(r"\s+(?!\S)|\s+")] + "".join(rf"\s{{{n}}}(?!\S)|" for n in (512, 256, 128, 64, 32, 16, 8, 4)) + r"\s{1,2}(?!\S)|\s{1}"],
+    "qwen35": [CLITICS + r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*" + SPACE_TAIL],
+    "ufakzeka": [QWEN2.removeprefix(CLITICS + "|")], "laguna": [r"[^\n]+|[\n]+", QWEN2],
+    "minicpm5": [r"\p{N}{1,3}", LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}+")],
+    "seed-coder": [CLITICS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+" + SPACE_TAIL],
+    "bailingmoe": [r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"],
+    "exaone-moe": [CLITICS + r"|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+"],
+    "falcon": [r"[\p{P}$+<=>^~|`]+", GPT2, "[0-9][0-9][0-9]"],
+    "default": [r"[\p{P}$+<=>^~|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]"],
+    "deepseek-llm": [r"[\r\n]", None, PUNCTUATION, r"\s+$", IDEOGRAPHS, r"\p{N}+"],
+    "deepseek-coder": [r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", IDEOGRAPHS, r"\p{N}"],
+    "deepseek-v3": [r"\p{N}{1,3}", KANA, SYMBOLS + r"[\r\n]*" + SPACE_TAIL],
+    "spark2_5": [r"\p{N}{1,3}", KANA, SYMBOLS + r"|[\r\n]|\s+(?!\S)|\s+", r"\p{N}"],
+    "afmoe": [r"\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N}))", None, SYMBOLS + r"[\r\n]*" + SPACE_TAIL],
+    "youtu": [None, GPT4O.replace(r"\p{N}{1,3}", r"\p{N}")],
+    "tekken": [TEKKEN], "gpt-4o": [GPT4O], "tiny_aya": [r"\d{1,3}(?=(?:\d{3})*\b)", GPT4O], "kimi-k2": [KIMI],
+    "superbpe": [r"\p{N}+", r"(?=(\d{3})+(?!\d))"], "bloom": [BLOOM], "viking": [BLOOM, r"\p{N}"],
+    "chameleon": ["<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", r"([\t\n]|    |  )", r"\p{N}", r"[\p{P}!-/:-@\[-`{-~]", GPT2],
+}
+KINDS["deepseek-llm"][1] = (  # letters with case, as Unicode was then
+    r"\s?[A-Za-z" + "\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u01ba\u01bc-\u01bf\u01c4-\u0293\u0295-\u02af\u0370-\u0373\u0376\u0377"
+    "\u037b-\u037d\u037f\u0386\u0388-\u038a\u038c\u038e-\u03a1\u03a3-\u03f5\u03f7-\u0481\u048a-\u052f\u0531-\u0556\u10a0-\u10c5"
+    "\u13a0-\u13f5\u13f8-\u13fd\u1c90-\u1cba\u1cbd-\u1cbf\u1d00-\u1d2b\u1d6b-\u1d77\u1d79-\u1d9a\u1e00-\u1f15\u1f18-\u1f1d"
+    "\u1f20-\u1f45\u1f48-\u1f4d\u1f50-\u1f57\u1f59\u1f5b\u1f5d\u1f5f-\u1f7d\u1f80-\u1fb4\u1fb6-\u1fbc\u1fbe\u1fc2-\u1fc4\u1fc6-\u1fcc"
+    "\u1fd0-\u1fd3\u1fd6-\u1fdb\u1fe0-\u1fec\u1ff2-\u1ff4\u1ff6-\u1ffc\u2102\u2107\u210a-\u2113\u2115\u2119-\u211d\u2124\u2126\u2128"
+    "\u212a-\u212d\u212f-\u2134\u2139\u213c-\u213f\u2145-\u2149\u214e\u2183\u2184\u2c00-\u2c7b\u2c7e-\u2ce4\u2ceb-\u2cee\u2cf2\u2cf3"
+    "\ua640-\ua66d\ua680-\ua69b\ua722-\ua76f\ua771-\ua787\ua78b-\ua78e\uab70-\uabbf\ufb00-\ufb06\ufb13-\ufb17\uff21-\uff3a\uff41-\uff5a"
+    "\U00010400-\U0001044f\U000104b0-\U000104d3\U000104d8-\U000104fb\U00010c80-\U00010cb2\U00010cc0-\U00010cf2\U000118a0-\U000118df"
+    "\U0001e900-\U0001e943]+")
+KINDS["afmoe"][1] = (
+    "[\u4e00-\u9fff\u3400-\u4dbf\uf900-\ufaff\u3040-\u309f\u30a0-\u30ff\uff65-\uff9f\u2f00-\u2fdf\u0e40-\u0e7f\u0e80-\u0eff\u1780-\u17ff"
+    "\u1000-\u109f\uaa60-\uaa7f\ua9e0-\ua9ff\uac00-\ud7af\u1100-\u11ff]+")
+KINDS["youtu"][0] = (
+    "[\uac00-\ud7a3\u3131-\u318e]+|[\uff01\u2026\u201c\u201d\u2018\u2019\u2014\uff1a\uff1b\uff0c\u3001-\u303f\ufe30-\ufe4f]+|[\u3105-\u312f]+"
+    "|[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+")
+
+
+def pair_vocabulary():
+    """All bytes, and all pairs of bytes as merges in a fixed mixed order: nearly every cut of a text shows in its ids."""
+    alphabet = [byte_alphabet()[b] for b in range(256)]
+    pairs = [(alphabet[r * 40503 % 65536 >> 8], alphabet[r * 40503 % 65536 & 255]) for r in range(65536)]
+    return alphabet + [left + right for left, right in pairs], pairs
+
+
+def fnv1a(ids):
+    digest = 0xCBF29CE484222325
+    for byte in " ".join(map(str, ids)).encode():
+        digest = (digest ^ byte) * 0x100000001B3 % 2**64
+    return f"{digest >> 32:08x}"  # enough to tell, and half as long
+
+
+def kinds():
+    """What every kind makes of texts over the vocabulary of pairs, by `tokenizers`; and how often llama.cpp agrees."""
+    pieces, pairs = pair_vocabulary()
+    model = tokenizer_models.BPE({piece: i for i, piece in enumerate(pieces)}, pairs)
+    texts = [text for text in PLAIN if text] + random_texts(90, 11) + [
+        "1234567 12345678 123456789 \u0661\u0662\u0663\u0664", "HTTPServer aBC XMLHttp's \u00c9cole\u00c9COLE \u01c5\u01c6 \u02b0\u02b1A",
+        "\u4e2d\u6587abc\u4e2d \u65e5\u672c\u8a9e\u3067\u3059A \u3105\u3106 \u1780\u0e41\u0ec0", "(a.b)c/d//\r\ne '\u017f 'LL don'T", "<sentinel:12>IMGIMGABZ", "x \u00b5\u2126\u212a y"]
+    rows = {}
+    for name, patterns in KINDS.items():
+        tokenizer = Tokenizer(model)
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Split(tokenizers.Regex(p), "isolated") for p in patterns] + [pre_tokenizers.ByteLevel(False, use_regex=False)])
+        rows[name] = [tokenizer.encode(text).ids for text in texts]
+    compare_with_llama_cpp(pieces, pairs, texts, rows)
+    return {"texts": texts, "kinds": {name: [fnv1a(ids) for ids in ids_of_texts] for name, ids_of_texts in rows.items()}}
+
+
+def compare_with_llama_cpp(pieces, pairs, texts, rows):
+    """Prints for every kind how many texts llama.cpp cuts in the same way, where it is installed."""
+    try:
+        import llama_cpp
+    except ImportError:
+        return
+    for name, expected in rows.items():
+        with tempfile.TemporaryDirectory() as folder:
+            path = f"{folder}/vocab.gguf"
+            writer = gguf.GGUFWriter(path, "llama")
+            for add, value in ((writer.add_context_length, 8), (writer.add_embedding_length, 8), (writer.add_block_count, 1),
+                               (writer.add_feed_forward_length, 8), (writer.add_head_count, 1), (writer.add_layer_norm_rms_eps, 1e-5)):
+                add(value)
+            writer.add_tokenizer_model("gpt2")
+            writer.add_tokenizer_pre(name)
+            writer.add_token_list(pieces)
+            writer.add_token_types([1] * len(pieces))
+            writer.add_token_merges([" ".join(pair) for pair in pairs])
+            writer.add_add_bos_token(False)
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.close()
+            try:
+                model = llama_cpp.Llama(path, vocab_only=True, verbose=False)
+            except ValueError:
+                print(f"{name}: llama.cpp {llama_cpp.__version__} does not know it")
+                continue
+            found = [model.tokenize(text.encode(), add_bos=False, special=False) for text in texts]
+        different = [text for text, a, b in zip(texts, found, expected) if a != b]
+        print(f"{name}: llama.cpp {llama_cpp.__version__} agrees on {len(texts) - len(different)} of {len(texts)} texts", ascii(different[:3]))
+
+
+def file_sets():
+    """Folders without tokenizer.json under Tests/Goldens/tokenizers/files, and what their makers' own programs do with them:
+    transformers for its classes, SentencePiece for its models."""
+    from transformers import AutoTokenizer
+    home = ROOT / "files"
+    texts = [text for text in PLAIN if "\x00" not in text] + random_texts(60, 13) + MAPPED + SPECIAL[:8] + ["[CLS] a [SEP]", "<sep>a<sep> b", "  two  spaces  "]
+    base = models()
+    byte_vocab = dict(base["bytes"]["vocab"]) | {"<|endoftext|>": len(base["bytes"]["vocab"])}
+    merges = "#version: 0.2\n" + "".join(f"{left} {right}\n" for left, right in base["bytes"]["merges"])
+    gpt2 = {"tokenizer_class": "GPT2Tokenizer"}
+    qwen = {"tokenizer_class": "Qwen2TokenizerFast", "eos_token": "<|im_end|>", "additional_special_tokens": ["<|im_start|>", "<|im_end|>"], "added_tokens_decoder": {
+        str(len(byte_vocab) + i): {"content": name, "lstrip": False, "rstrip": False, "single_word": False, "normalized": False, "special": True}
+        for i, name in enumerate(["<|im_start|>", "<|im_end|>"])}}
+    pieces = sorted(base["wordpiece"]["vocab"], key=base["wordpiece"]["vocab"].get)
+    folders = {
+        "gpt2": {"vocab.json": json.dumps(byte_vocab), "merges.txt": merges, "tokenizer_config.json": json.dumps(gpt2)},
+        "gpt2-original": {"encoder.json": json.dumps(byte_vocab), "vocab.bpe": merges, "config.json": json.dumps({"model_type": "gpt2"})},
+        "qwen2": {"vocab.json": json.dumps(byte_vocab), "merges.txt": merges, "tokenizer_config.json": json.dumps(qwen)},
+        "bert": {"vocab.txt": "\n".join(pieces + ["[PAD]", "[MASK]"]) + "\n", "tokenizer_config.json": json.dumps({"tokenizer_class": "BertTokenizer"})},
+        "bert-cased": {"vocab.txt": "\n".join(pieces + ["[PAD]", "[MASK]"]) + "\n", "tokenizer_config.json": json.dumps(
+            {"tokenizer_class": "BertTokenizer", "do_lower_case": False, "tokenize_chinese_chars": False})},
+        "sentencepiece-unigram": {"tokenizer_config.json": json.dumps({"tokenizer_class": "T5Tokenizer"})},
+        "sentencepiece-bpe": {"tokenizer_config.json": json.dumps({"tokenizer_class": "LlamaTokenizer"})},
+    }
+    trainings = {
+        "sentencepiece-unigram": dict(model_type="unigram", vocab_size=180, user_defined_symbols=["<sep>"]),
+        "sentencepiece-bpe": dict(model_type="bpe", vocab_size=450, byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False),
+    }
+    result = {"texts": texts, "folders": {}}
+    for name, files in folders.items():
+        folder = home / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, content in files.items():
+            (folder / file).write_text(content)
+        if name in trainings:
+            if not (folder / "tokenizer.model").exists():  # no two trainings are alike
+                rules = folder / "rules.tsv"
+                rules.write_text(RULES)
+                more = {"normalization_rule_tsv": str(rules)} if "unigram" in name else {}
+                sentencepiece.SentencePieceTrainer.train(
+                    sentence_iterator=iter([line for line in PLAIN if len(line) > 20 and line.isascii()] * 3), model_prefix=str(folder / "tokenizer"),
+                    hard_vocab_limit=False, minloglevel=2, **trainings[name], **more)
+                rules.unlink()
+                (folder / "tokenizer.vocab").unlink()
+            model = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+            ids = [model.encode(text, add_bos="bpe" in name, add_eos="unigram" in name) for text in texts]
+        elif name == "gpt2-original":
+            ids = result["folders"]["gpt2"]
+        else:
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            ids = [tokenizer(text)["input_ids"] for text in texts]
+        result["folders"][name] = ids
+    return result
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shared", type=pathlib.Path)
     arguments = parser.parse_args()
     ROOT.mkdir(parents=True, exist_ok=True)
-    for name, content in (("published", published(arguments.shared)), ("components", components())):
+    for name, content in (("published", published(arguments.shared)), ("components", components()), ("kinds", kinds()), ("files", file_sets())):
         content = {"madeBy": f"tools/make_tokenizer_goldens.py with tokenizers {tokenizers.__version__}"} | content
         text = json.dumps(content, ensure_ascii=True, separators=(",", ":"))
         (ROOT / f"{name}.json").write_text(text + "\n")

@@ -71,13 +71,16 @@ extension Tokenizer {
 }
 
 extension AddedTokens {
-  /// Every control, unknown and user-defined token of a GGUF vocabulary.
-  init(of vocabulary: Vocabulary, except others: [AddedTokenEntry] = []) {
+  /// The kinds of tokens that are found in a text before any merge.
+  static let found: [Vocabulary.Kind] = [.control, .unknown, .userDefined]
+
+  /// Every token of these kinds of a vocabulary.
+  init(of vocabulary: Vocabulary, kinds: [Vocabulary.Kind] = found, except others: [AddedTokenEntry] = []) {
     self.init()
     let others = Set(others.map(\.token.id))
     for id in 0..<Int32(vocabulary.count) where !others.contains(id) {
       let kind = vocabulary.kinds[Int(id)]
-      guard kind == .control || kind == .unknown || kind == .userDefined else { continue }
+      guard kinds.contains(kind) else { continue }
       let content = Array(vocabulary.pieces[id])
       insert(AddedToken(id: id, content: content, isSpecial: kind != .userDefined), pattern: content)
     }

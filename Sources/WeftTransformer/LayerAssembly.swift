@@ -48,6 +48,9 @@ struct LayerNorms {
 
   subscript(role: NormRole) -> DecoderLayer.Norm? { sources[role]?.view }
 
+  /// The norm as the file has it.
+  func source(_ role: NormRole) -> WeightReader.NormSource? { sources[role] }
+
   var storages: [Storage] { sources.values.flatMap(\.storages) }
 }
 

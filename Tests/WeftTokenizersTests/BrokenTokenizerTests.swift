@@ -147,8 +147,14 @@ struct GGUFCase: Sendable, CustomTestStringConvertible {
       "tokenizer.ggml.merges[0]: expected two pieces with a space between them, found \"ab\""),
     GGUFCase(
       "gpt2", "pre", .string("klingon"),
-      "tokenizer.ggml.pre: pre-tokenizer \"klingon\" is not supported; expected one of gpt-2, phi-2, mpt, olmo, jais, starcoder, "
-        + "refact, command-r, smollm, codeshell, llama-bpe, llama-v3, llama3, dbrx, smaug-bpe, qwen2, stablelm2, falcon, default"
+      "tokenizer.ggml.pre: pre-tokenizer \"klingon\" is not supported; expected one of gpt-2, phi-2, mpt, olmo, jais, jina-es, jina-de, "
+        + "jina-v2-es, jina-v2-de, gigachat, a.x-4.0, mellum, modern-bert, exaone4, trillion, granite-docling, starcoder, refact, "
+        + "command-r, smollm, codeshell, exaone, minerva-7b, mellum2, llama-bpe, llama-v3, llama3, falcon3, falcon-h1, pixtral, "
+        + "midm-2.0, lfm2, jina-v5-nano, dbrx, smaug-bpe, glm4, chatglm-bpe, jais-2, qwen2, stablelm2, megrez, deepseek-r1-qwen, "
+        + "kormo, f2llmv2, hunyuan, solar-open, grok-2, qwen35, ufakzeka, laguna, minicpm5, seed-coder, bailingmoe, bailingmoe2, "
+        + "llada-moe, exaone-moe, falcon, default, deepseek-llm, deepseek-coder, deepseek-v3, hunyuan-dense, joyai-llm, hy_v4, "
+        + "spark2_5, afmoe, youtu, tekken, gpt-4o, llama4, kanana2, talkie, minimax-m2, granite-embed-multi-97m, tiny_aya, "
+        + "cohere2moe, kimi-k2, superbpe, poro-chat, bloom, gpt3-finnish, viking, chameleon"
     ),
   ]
 }

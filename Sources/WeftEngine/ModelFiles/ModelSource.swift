@@ -2,6 +2,7 @@
 
 package import WeftFormats
 package import WeftTensors
+internal import WeftTransformer
 
 /// What goes into a GGUF file: metadata and tensors by GGUF's names, from another GGUF file or from a Hugging Face folder.
 package struct ModelSource {
@@ -26,6 +27,8 @@ package struct ModelSource {
   package let metadata: [GGUFWriter.Pair]
   package let parts: [Part]
   package let model: QuantizationPlan.Model
+  /// What the user should know about the file that will be made, in sentences.
+  package let notes: [String]
 
   /// The tensors and metadata of a GGUF file as they are.
   init(gguf file: GGUFFile) throws(EngineError) {
@@ -36,6 +39,7 @@ package struct ModelSource {
       throw EngineError(.corruptFile, "\(file.path): expected a model with general.architecture, found none")
     }
     path = file.path
+    notes = []
     metadata = file.metadataOrder.filter { !$0.hasPrefix("split.") }
       .compactMap { key in file.field(key).map { (key, $0) } }
     parts = file.tensorOrder.compactMap { name in
@@ -53,13 +57,35 @@ package struct ModelSource {
       keyValueHeadCount: largest("attention.head_count_kv") ?? heads, expertCount: largest("expert_count") ?? 0)
   }
 
+  /// The tensors of a Hugging Face folder as GGUF has them, with its tokenizer, when it has one.
+  private init(folder checkpoint: Checkpoint) throws(EngineError) {
+    let export: GGUFExport
+    do { export = try GGUFExport(checkpoint) } catch { throw EngineError(error) }
+    let config = export.config
+    path = checkpoint.path
+    notes = export.notes
+    parts = export.parts.map { part in
+      let dtypes = Set(part.tensors.map(\.dtype))
+      return Part(
+        name: part.name, shape: part.shape, dtype: part.isPrecise || dtypes.count != 1 ? .f32 : part.tensors[0].dtype,
+        rowMap: part.rowMap
+      ) { () throws(EngineError) in part.tensors }
+    }
+    model = QuantizationPlan.Model(
+      architecture: export.architecture, layerCount: config.layerCount, headCount: config.headCount,
+      keyValueHeadCount: config.keyValueHeadCount, expertCount: config.experts?.count ?? 0)
+    let folder = path.split(separator: "/").last.map(String.init) ?? path
+    metadata =
+      [
+        ("general.architecture", .string(export.architecture)), ("general.type", .string("model")),
+        ("general.name", .string(config.name.isEmpty ? folder : config.name)),
+      ] + export.metadata
+  }
+
   /// Opens a GGUF file or a Hugging Face folder.
   package init(path: String) throws(EngineError) {
     let checkpoint: Checkpoint
     do { checkpoint = try Checkpoint(path: path) } catch { throw EngineError(error) }
-    guard let gguf = checkpoint.gguf else {
-      throw EngineError(.unsupported, "\(path): expected a GGUF file, found a Hugging Face folder")
-    }
-    try self.init(gguf: gguf)
+    if let gguf = checkpoint.gguf { try self.init(gguf: gguf) } else { try self.init(folder: checkpoint) }
   }
 }

@@ -12,7 +12,7 @@ extension PreTokenizer {
       // The space comes before the words are cut: it belongs to the first of them.
       if try node.bool("add_prefix_space", default: true) { steps.append(.prefixSpace) }
       if try node.bool("use_regex", default: true) {
-        steps.append(try cut(PreTokenizerKind.gpt2, .isolated, node))
+        steps.append(try cut(WordPatterns.gpt2, .isolated, node))
       }
       steps.append(.byteLevel(ByteAlphabet()))
     case "Split":

@@ -51,6 +51,9 @@ extension Tokenizer {
   private convenience init(sentencePiece folder: LegacyFolder) throws(TokenizerError) {
     var model = try SentencePieceModel(file: try folder.file("tokenizer.model", "spiece.model"))
     let added = try folder.addedTokens { [table = model.vocabulary] in table.id(of: $0) }
+    // What the configuration adds is found in the text as it came, by its own rules, and not once more.
+    let symbols = AddedTokens(of: model.vocabulary, kinds: [.userDefined], except: added)
+    let controls = AddedTokens(of: model.vocabulary, kinds: [.control, .unknown], except: added)
     model.vocabulary = try model.vocabulary.adding(added)
     model.scores += Array(repeating: 0, count: model.vocabulary.count - model.scores.count)
     let around = try folder.finish(&model.vocabulary)
@@ -58,7 +61,7 @@ extension Tokenizer {
     let isLegacy = try folder.config.flag("legacy") ?? true
     if let adds = try folder.config.flag("add_prefix_space") { model.addsSpacePrefix = adds }
     var (pipeline, texts) = try model.pipeline(prefix: isLegacy ? .always : .first)
-    pipeline.addedTokens = AddedTokens(of: model.vocabulary, except: added)
+    (pipeline.addedTokens, pipeline.normalizedAddedTokens) = (controls, symbols)
     pipeline.insert(added)
     self.init(
       vocabulary: model.vocabulary, pipeline: pipeline, texts: texts, prefix: around.prefix, suffix: around.suffix,

@@ -58,6 +58,7 @@ extension SentencePieceModel {
     addsSpacePrefix = settings.addsSpacePrefix
     collapsesSpaces = settings.collapsesSpaces
     characterMap = settings.characterMap
+    findsSymbolsInPreparedText = true
     self.location = location
     if settings.hasSpaceSuffix {
       throw .unsupported(location: location, expected: "spaces before words", found: "treat_whitespace_as_suffix")

@@ -19,6 +19,9 @@ struct SentencePieceModel {
   var addsSpacePrefix = true
   /// No spaces at the ends of a text, and one between words.
   var collapsesSpaces = false
+  /// User-defined symbols are cut out of the prepared text, as SentencePiece itself does; otherwise of the text as it came, and
+  /// what follows one begins like a text of its own, as llama.cpp has it.
+  var findsSymbolsInPreparedText = false
   /// What characters are written as before anything else; empty: nothing changes.
   var characterMap: [UInt8] = []
   /// The place of the model, for errors.
@@ -30,7 +33,9 @@ struct SentencePieceModel {
     prefix: PreTokenizer.PrefixScheme
   ) throws(TokenizerError) -> (pipeline: EncodingPipeline, texts: TokenTexts) {
     var pipeline = EncodingPipeline(model: try model())
-    pipeline.addedTokens = AddedTokens(of: vocabulary)
+    pipeline.addedTokens = AddedTokens(
+      of: vocabulary, kinds: findsSymbolsInPreparedText ? [.control, .unknown] : AddedTokens.found)
+    if findsSymbolsInPreparedText { pipeline.normalizedAddedTokens = AddedTokens(of: vocabulary, kinds: [.userDefined]) }
     if !characterMap.isEmpty {
       let map = try CharacterMap(characterMap, matching: .longest, location: location)
       pipeline.normalizers.append(.characterMap(map))
@@ -38,14 +43,18 @@ struct SentencePieceModel {
     if collapsesSpaces { pipeline.normalizers.append(.collapseSpaces) }
     if addsSpacePrefix, prefix == .always { pipeline.normalizers.append(.prepend(spaceMark)) }
     pipeline.normalizers.append(.replace([0x20], with: spaceMark))
+    // With the space before a text, when nothing else is left of it.
+    if collapsesSpaces { pipeline.normalizers.append(.trimEnd(spaceMark)) }
     if addsSpacePrefix, prefix == .first {
       pipeline.preTokenizers.append(.metaspace(replacement: spaceMark, prefix: .first, splits: false))
     }
     let kinds = vocabulary.kinds
+    let rewritten: [Vocabulary.Kind] =
+      findsSymbolsInPreparedText ? [.normal, .byte, .unused, .userDefined] : [.normal, .byte, .unused]
     let texts = TokenTexts(
       vocabulary, steps: [.replace(spaceMark, with: [0x20]), .byteFallback],
       strip: addsSpacePrefix ? TokenTexts.Strip(content: [0x20], left: 1, right: 0) : nil,
-      verbatim: { ![.normal, .byte, .unused].contains(kinds[Int($0)]) })
+      verbatim: { !rewritten.contains(kinds[Int($0)]) })
     return (pipeline, texts)
   }
 

@@ -22,6 +22,8 @@ enum Normalizer: Sendable {
   case collapseSpaces
   /// SentencePiece's cleaning for translation.
   case nmt
+  /// Removes a text from the end as often as it is there.
+  case trimEnd([UInt8])
   case characterMap(CharacterMap)
   /// Spells every byte as the character that stands for it.
   case byteLevel(ByteAlphabet)
@@ -64,6 +66,8 @@ enum Normalizer: Sendable {
     case .collapseSpaces:
       text = Array(text.split(separator: 0x20).joined(separator: [0x20]))
     case .nmt: Self.cleanForTranslation(&text)
+    case .trimEnd(let end):
+      while text.matches(end, at: text.count - end.count) { text.removeLast(end.count) }
     case .characterMap(let map): map.apply(to: &text)
     case .byteLevel(let alphabet):
       var result: [UInt8] = []

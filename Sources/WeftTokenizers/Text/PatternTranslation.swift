@@ -125,7 +125,7 @@ struct PatternTranslation {
       try copyBraces()
     case "p", "P":
       result += "\\\(scalar)"
-      try copyBraces()
+      try property()
     case "d", "D", "t", "n", "r", "f", "v", "a", "e":
       // Ruby's \v is U+000B, PCRE2's is every vertical space.
       result += scalar == "v" ? "\\x{b}" : "\\\(scalar)"
@@ -140,7 +140,17 @@ struct PatternTranslation {
     }
   }
 
-  /// Copies `{...}` behind `\p` or `\x`, when there is one.
+  /// Copies `{...}` behind `\p`. A script's name means the script there, and the script's extensions to PCRE2.
+  private mutating func property() throws(TokenizerError) {
+    guard rest.first == "{" else { return }
+    let start = result.endIndex
+    try copyBraces()
+    var name = result[result.index(after: start)...].dropLast()
+    if name.first == "^" { name.removeFirst() }
+    if UnicodeScripts.contains(name) { result.insert(contentsOf: "sc:", at: name.startIndex) }
+  }
+
+  /// Copies `{...}` when there is one.
   private mutating func copyBraces() throws(TokenizerError) {
     guard rest.first == "{" else { return }
     guard let end = rest.firstIndex(of: "}") else {

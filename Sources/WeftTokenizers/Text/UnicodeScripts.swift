@@ -24,6 +24,16 @@ enum UnicodeScripts {
     Takri Tamil Tangut Telugu Thaana Thai Tibetan Tifinagh Tirhuta Ugaritic Vai Wancho Warang_Citi Yi Zanabazar_Square
     """
 
+  /// Whether this names a script, in the loose spelling of regular expressions.
+  static func contains(_ name: some StringProtocol) -> Bool { spellings.contains(loose(name)) }
+
+  private static let spellings = Set(
+    (names.split(separator: " ") + ["Han", "Hiragana", "Katakana", "Common"]).map { loose($0) })
+
+  private static func loose(_ name: some StringProtocol) -> String {
+    name.lowercased().filter { $0 != "_" && $0 != " " && $0 != "-" }
+  }
+
   /// A match is one piece: characters of one script. Spaces and characters of no script go with what is before them; at the
   /// beginning of a text nothing is, and `tokenizers` drops them there.
   static var pattern: String {

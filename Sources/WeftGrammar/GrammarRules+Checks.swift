@@ -4,14 +4,14 @@ extension GrammarRules {
   /// Refuses rules that no text can satisfy, and rules that call themselves before they read anything: following those would
   /// never end.
   func check() throws(GrammarError) {
+    let isNullable = fixpoint { $0.isNullable($1) }
+    var marks = [Mark](repeating: .new, count: rules.count)
+    for index in rules.indices where marks[index] == .new { try findLeftRecursion(index, isNullable, &marks) }
     let canEnd = fixpoint { $0.canEnd($1) }
     if let index = canEnd.firstIndex(of: false) {
       throw .malformed(
         rules[index].place, expected: "a rule '\(rules[index].name)' that can end", found: "one that always needs itself")
     }
-    let isNullable = fixpoint { $0.isNullable($1) }
-    var marks = [Mark](repeating: .new, count: rules.count)
-    for index in rules.indices where marks[index] == .new { try findLeftRecursion(index, isNullable, &marks) }
   }
 
   private enum Mark { case new, open, closed }

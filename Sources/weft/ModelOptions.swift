@@ -62,35 +62,9 @@ struct ModelOptions: ParsableArguments {
 
 /// The options of all commands that generate text.
 struct GenerationFlags: ParsableArguments {
-  @Option(
-    help: "Randomness; 0 always takes the most likely token (default: \(SamplingOptions().temperature), demo model: 0).")
-  var temperature: Float?
-
-  @Option(help: "Keep so many of the most likely tokens; 0 keeps all.")
-  var topK = SamplingOptions().topK
-
-  @Option(help: "Keep the most likely tokens up to this probability together.")
-  var topP = SamplingOptions().topP
-
-  @Option(help: "Drop tokens less likely than this times the most likely one.")
-  var minP = SamplingOptions().minP
-
-  @Option(help: "Make recent tokens less likely; 1 changes nothing.")
-  var repeatPenalty = SamplingOptions().repetitionPenalty
-
-  @Option(help: "Same seed, same request, same text (default: a new one every time).")
-  var seed: UInt64?
-
   @Option(help: "Longest answer in tokens.")
   var maxTokens = 512
 
   @Option(help: ArgumentHelp("What the model is told before the conversation.", valueName: "text"))
   var system: String?
-
-  /// The demo's experts solve tasks with one right answer: there nothing is left to chance unless asked for.
-  func sampling(_ session: Session) -> SamplingOptions {
-    SamplingOptions(
-      temperature: temperature ?? (session.demo == nil ? SamplingOptions().temperature : 0), topK: topK, topP: topP, minP: minP,
-      repetitionPenalty: repeatPenalty, seed: seed)
-  }
 }

@@ -16,6 +16,8 @@ struct Run: ParsableCommand {
         echo "Sort: d b a c" | weft run --adapter sort
         weft run --model story.gguf --no-template --temperature 0 "Once upon a time"
         weft run --json "Spell out 912." | jq .mixture
+        weft run --json-schema '{"type": "object", "properties": {"age": {"type": "integer"}}}' "How old are you?"
+        weft run --grammar 'root ::= "yes" | "no"' --logprobs 3 "Is 7 prime?"
       """)
 
   @Argument(help: "The prompt.")
@@ -26,6 +28,17 @@ struct Run: ParsableCommand {
 
   @OptionGroup(title: "Generation")
   var generation: GenerationFlags
+
+  @OptionGroup(title: "Sampling")
+  var sampling: SamplingFlags
+
+  @OptionGroup(title: "Form of the answer")
+  var form: GrammarFlags
+
+  @Option(
+    help: ArgumentHelp(
+      "Print the log-probability of every token, and of so many of the likeliest ones beside it.", valueName: "count"))
+  var logprobs: Int?
 
   @Flag(help: "Continue the prompt as raw text. Models without a chat template always do.")
   var noTemplate = false
@@ -42,16 +55,18 @@ struct Run: ParsableCommand {
     }
     let messages = (generation.system.map { [Message.system($0)] } ?? []) + [.user(text)]
     let request = GenerationRequest(
-      isRaw ? .text(text) : .messages(messages), activation: session.activation, sampling: generation.sampling(session),
-      maximumTokens: generation.maxTokens)
+      isRaw ? .text(text) : .messages(messages), activation: session.activation,
+      sampling: sampling.options(temperature: session.standardTemperature), grammar: try form.outputGrammar(),
+      logProbabilities: logprobs, maximumTokens: generation.maxTokens)
     Interrupt.catchSignal()
     let result = try Terminal.withoutEcho { () throws(EngineError) in
       try session.answer(request) { if !json { Terminal.write($0) } }
     }
     if json {
-      print(try RunReport(result).line())
+      print(try RunReport(result, session.engine).line())
     } else {
       Terminal.write(result.text.hasSuffix("\n") ? "" : "\n")
+      if logprobs != nil { LogProbabilityTable.print(result, session.engine) }
       if Terminal.Stream.error.isTerminal { Terminal.note(Session.summary(of: result)) }
     }
     if result.finishReason == .cancelled { throw ExitCode(130) }
@@ -76,6 +91,26 @@ struct RunReport: Encodable {
     let weight: Float
   }
 
+  /// How likely the model found a token.
+  struct Token: Encodable {
+    let id: Int32
+    /// Its text, with U+FFFD for parts of characters.
+    let token: String
+    let logprob: Float
+
+    init(_ token: TokenLogProbability, _ engine: Engine) {
+      id = token.id
+      self.token = String(decoding: engine.bytes(of: token.id), as: UTF8.self)
+      logprob = token.logProbability
+    }
+  }
+
+  /// A token of the answer, and the likeliest ones in its place.
+  struct ChosenToken: Encodable {
+    let chosen: Token
+    let top: [Token]
+  }
+
   struct Timings: Encodable {
     let prefillSeconds: Double
     let decodeSeconds: Double
@@ -89,8 +124,10 @@ struct RunReport: Encodable {
   /// Who answered; empty for the base alone.
   let mixture: [Part]
   let timings: Timings
+  /// For each token, when asked for.
+  let logprobs: [ChosenToken]?
 
-  init(_ result: GenerationResult) {
+  init(_ result: GenerationResult, _ engine: Engine) {
     text = result.text
     finishReason = result.finishReason.rawValue
     promptTokens = result.promptTokenCount
@@ -98,6 +135,10 @@ struct RunReport: Encodable {
     mixture = (result.mixtures.last?.adapters ?? []).map { Part(adapter: $0.name, weight: $0.weight) }
     timings = Timings(
       prefillSeconds: result.prefillSeconds, decodeSeconds: result.decodeSeconds, tokensPerSecond: result.tokensPerSecond)
+    let tokens = result.logProbabilities.map { entry in
+      ChosenToken(chosen: Token(entry.chosen, engine), top: entry.top.map { Token($0, engine) })
+    }
+    logprobs = tokens.isEmpty ? nil : tokens
   }
 
   /// Keys are sorted, so that the same result is the same line.
@@ -105,6 +146,9 @@ struct RunReport: Encodable {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     encoder.keyEncodingStrategy = .convertToSnakeCase
+    // A model may find a token impossible; JSON has no number for that.
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     return String(decoding: try encoder.encode(self), as: UTF8.self)
   }
 }

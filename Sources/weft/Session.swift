@@ -21,6 +21,10 @@ struct Session {
     return adapters.isEmpty ? .base : .mixture(adapters)
   }
 
+  /// The temperature where none is given. The demo's experts solve tasks with one right answer: there nothing is left to chance
+  /// unless asked for.
+  var standardTemperature: Float { demo == nil ? SamplingOptions().temperature : 0 }
+
   /// Runs a request to its end, or until Ctrl-C: then the result is what was answered so far.
   func answer(_ request: GenerationRequest, onText: (String) -> Void) throws(EngineError) -> GenerationResult {
     _ = Interrupt.take()

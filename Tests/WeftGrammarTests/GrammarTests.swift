@@ -79,6 +79,7 @@ struct GrammarTests {
     ("root ::= root \"a\" | \"b\"", 1, 10, "left recursion"),
     ("root ::= a\na ::= \"\" b\nb ::= \"x\"? root \"y\" | \"z\"", 3, 12, "left recursion"),
     ("root ::= (root)* \"b\"", 1, 11, "left recursion"),
+    ("root ::= root \"x\"", 1, 10, "left recursion"),
     ("root ::= \"a\" root", 1, 1, "can end"),
     ("root ::= \"a\" | b\nb ::= \"x\" c\nc ::= \"y\" b", 2, 1, "can end"),
     ("root ::= ((([a-z]{1000}){1000}){1000}){1000} [0-9]{1000000}", 1, 51, "524288 states"),

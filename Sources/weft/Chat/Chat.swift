@@ -22,6 +22,12 @@ struct Chat: ParsableCommand {
   @OptionGroup(title: "Generation")
   var generation: GenerationFlags
 
+  @OptionGroup(title: "Sampling")
+  var sampling: SamplingFlags
+
+  @OptionGroup(title: "Form of the answers")
+  var form: GrammarFlags
+
   func run() throws {
     let session = try model.open()
     guard session.engine.model.hasChatTemplate else {
@@ -29,7 +35,9 @@ struct Chat: ParsableCommand {
         .unsupported, "\(session.engine.model.path): expected a chat template, found none; 'weft run' continues raw text")
     }
     Interrupt.catchSignal()
-    var conversation = Conversation(session: session, generation: generation)
+    var conversation = Conversation(
+      session: session, generation: generation, sampling: sampling.options(temperature: session.standardTemperature),
+      grammar: try form.outputGrammar())
     let editor = LineEditor()
     conversation.greet()
     while true {

@@ -84,7 +84,10 @@ enum ChatSetting: String, CaseIterable {
   case topK = "top-k"
   case topP = "top-p"
   case minP = "min-p"
+  case typical
   case repeatPenalty = "repeat-penalty"
+  case frequencyPenalty = "frequency-penalty"
+  case presencePenalty = "presence-penalty"
   case seed
   case maxTokens = "max-tokens"
   case system

@@ -6,6 +6,8 @@ import WeftEngine
 struct Conversation {
   private(set) var session: Session
   private var sampling: SamplingOptions
+  /// What every answer has to be.
+  private let grammar: OutputGrammar?
   private var maximumTokens: Int
   private var system: String?
   private var messages: [Message] = []
@@ -21,9 +23,10 @@ struct Conversation {
     var decodeSeconds = 0.0
   }
 
-  init(session: Session, generation: GenerationFlags) {
+  init(session: Session, generation: GenerationFlags, sampling: SamplingOptions, grammar: OutputGrammar?) {
     self.session = session
-    sampling = generation.sampling(session)
+    self.sampling = sampling
+    self.grammar = grammar
     maximumTokens = generation.maxTokens
     system = generation.system
     chosen = session.activation.isRouted ? .base : session.activation
@@ -74,7 +77,8 @@ struct Conversation {
     do throws(EngineError) {
       try forgetWhatDoesNotFit()
       let request = GenerationRequest(
-        .messages(prompt), activation: session.activation, sampling: sampling, maximumTokens: maximumTokens)
+        .messages(prompt), activation: session.activation, sampling: sampling, grammar: grammar,
+        maximumTokens: maximumTokens)
       let result = try Terminal.withoutEcho { () throws(EngineError) in try session.answer(request) { Terminal.write($0) } }
       print(result.text.hasSuffix("\n") ? "" : "\n", terminator: "")
       show(Session.summary(of: result))
@@ -166,7 +170,7 @@ struct Conversation {
   // MARK: Settings
 
   private var settings: String {
-    ChatSetting.allCases.map { "  \(Readable.padded($0.rawValue, 16))\(value(of: $0))" }.joined(separator: "\n")
+    ChatSetting.allCases.map { "  \(Readable.padded($0.rawValue, 19))\(value(of: $0))" }.joined(separator: "\n")
   }
 
   private func value(of key: ChatSetting) -> String {
@@ -175,7 +179,10 @@ struct Conversation {
     case .topK: "\(sampling.topK)"
     case .topP: "\(sampling.topP)"
     case .minP: "\(sampling.minP)"
+    case .typical: "\(sampling.typicalP)"
     case .repeatPenalty: "\(sampling.repetitionPenalty)"
+    case .frequencyPenalty: "\(sampling.frequencyPenalty)"
+    case .presencePenalty: "\(sampling.presencePenalty)"
     case .seed: sampling.seed.map { "\($0)" } ?? "random"
     case .maxTokens: "\(maximumTokens)"
     case .system: system ?? "none"
@@ -189,7 +196,10 @@ struct Conversation {
     case .topK: changed.topK = try number(key, text)
     case .topP: changed.topP = try number(key, text)
     case .minP: changed.minP = try number(key, text)
+    case .typical: changed.typicalP = try number(key, text)
     case .repeatPenalty: changed.repetitionPenalty = try number(key, text)
+    case .frequencyPenalty: changed.frequencyPenalty = try number(key, text)
+    case .presencePenalty: changed.presencePenalty = try number(key, text)
     case .seed: changed.seed = text == "random" ? nil : try number(key, text)
     case .maxTokens:
       let count: Int = try number(key, text)

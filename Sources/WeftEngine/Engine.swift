@@ -109,10 +109,8 @@ public final class Engine {
         let kind = gguf.metadata["tokenizer.ggml.model"]?.string ?? "no_vocab"
         tokenizer = kind == "no_vocab" ? nil : try Tokenizer(metadata: gguf.metadata, location: checkpoint.path)
       } else {
-        tokenizer = try Tokenizer(folder: checkpoint.path)
+        tokenizer = Tokenizer.isPresent(in: checkpoint.path) ? try Tokenizer(folder: checkpoint.path) : nil
       }
-    } catch .missing(_, "tokenizer.json") {
-      tokenizer = nil
     } catch { throw EngineError(error) }
     guard let source = tokenizer?.chatTemplate else { return (tokenizer, nil) }
     do { return (tokenizer, try ChatTemplate(source: source, location: "\(checkpoint.path): chat template")) } catch {

@@ -29,7 +29,7 @@ struct DemoTests {
       input:
         "/set temperature 0\n/set top-k many\n/set colour red\n/set seed 7\n/set\n/router off\n/router on\n/stats\n/help\n/nope\n"
     )
-    #expect(chat.output.contains("  temperature     0.0") && chat.output.contains("  seed            7"))
+    #expect(chat.output.contains("  temperature        0.0") && chat.output.contains("  seed               7"))
     #expect(chat.output.contains("/adapter NAME[:WEIGHT]") && chat.output.contains("KV cache"))
     for message in ["top-k: expected a number", "'/set colour red'", "the base answers alone", "the router chooses", "'/nope'"]
     {

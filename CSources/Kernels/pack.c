@@ -8,7 +8,7 @@ static size_t element_bytes(int format) { return format == WEFT_F32 ? 4 : 2; }
 
 static size_t tile_bytes(int format, size_t cols) {
   const quantized_format *quantized = &quantized_formats[format];
-  if (quantized->bits) return packed_layout_of(quantized, cols).tile_bytes;
+  if (quantized->bits) return packed_tile_bytes(quantized, cols);
   return cols * WEFT_TILE * element_bytes(format);
 }
 
@@ -40,18 +40,18 @@ static void pack_quants(uint8_t *block, const uint8_t *q, size_t lane, unsigned 
 
 static void pack_row_quantized(uint8_t *tile, const uint8_t *row, size_t lane, size_t cols, int format) {
   const quantized_format *f = &quantized_formats[format];
-  const packed_layout p = packed_layout_of(f, cols);
-  const size_t subs = WEFT_BLOCK / f->sub, file_blocks = f->block_elements / WEFT_BLOCK;
-  for (size_t b = 0; b < cols / WEFT_BLOCK; row += f->block_bytes) {
+  const size_t subs = WEFT_BLOCK / f->sub, file_blocks = f->block_elements / WEFT_BLOCK, blocks = cols / WEFT_BLOCK;
+  for (size_t b = 0; b < blocks; row += f->block_bytes) {
     quantized_block block;
     quantized_unpack(&block, format, row);
-    uint8_t *chunk = tile + b / p.blocks * p.chunk_bytes;
-    if (f->scale != SCALE_BLOCK) memcpy(chunk + p.d + lane * 2, &block.d, 2);
-    if (f->min == MIN_BYTES) memcpy(chunk + p.e + lane * 2, &block.e, 2);
+    uint8_t *bytes = tile + b / 8 * packed_chunk_of(f, 8).bytes;
+    const packed_chunk chunk = packed_chunk_of(f, blocks - b / 8 * 8);
+    if (f->scale != SCALE_BLOCK) memcpy(bytes + chunk.d + lane * 2, &block.d, 2);
+    if (f->min == MIN_BYTES) memcpy(bytes + chunk.e + lane * 2, &block.e, 2);
     for (size_t i = 0; i < file_blocks; i++, b++) {
-      size_t n = b % p.blocks;
-      uint8_t *scales = chunk + p.scales + n * p.scale_step, *mins = chunk + p.mins + n * p.min_step;
-      pack_quants(chunk + n * p.block_bytes, block.q + i * WEFT_BLOCK, lane, f->bits);
+      uint8_t *scales = bytes + chunk.scales + b % 8 * packed_scale_bytes(f);
+      uint8_t *mins = bytes + chunk.mins + b % 8 * packed_min_bytes(f);
+      pack_quants(bytes + b % 8 * packed_quant_bytes(f), block.q + i * WEFT_BLOCK, lane, f->bits);
       if (f->scale == SCALE_BLOCK) memcpy(scales + lane * 2, &block.d, 2);
       if (f->min == MIN_BLOCK) memcpy(mins + lane * 2, &block.e, 2);
       for (size_t s = 0; s < subs; s++) {

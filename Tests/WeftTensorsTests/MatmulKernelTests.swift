@@ -85,7 +85,9 @@ struct MatmulKernelTests {
   @Test(arguments: weightFormats, availableTiers)
   func everyCutOfRowsAndTilesGivesTheBitsOfScalar(dtype: DType, isa: ISA) throws {
     let kernels = Kernels(isa: isa)
-    let widths = dtype.isQuantized ? [1, 2, 3, 7].map { $0 * dtype.blockElements } : [1, 2, 3, 16, 17, 33, 100]
+    let widths =
+      dtype.isQuantized
+      ? (dtype.blockElements == 32 ? [1, 3, 8, 11] : [1, 2, 3]).map { $0 * dtype.blockElements } : [1, 2, 3, 16, 17, 33, 100]
     for (index, columns) in widths.enumerated() {
       for tiles in 1...Self.mostTiles {
         let product = try Product(

@@ -5,6 +5,7 @@
     make bench                                    Weft alone
     make bench -- --against llama-cpp             llama.cpp on the same files in the same call, with ratios
     make bench -- --shapes 0.5b --formats q4_0 --threads 1 --adapters 0,1
+    make bench -- --shapes 1b --formats q4_k_m,q5_k_m,q6_k,iq4_xs --adapters 0
 
 Every cell is measured in rounds, Weft and llama.cpp in turn, each once after an uncounted repetition; the table has medians over
 the rounds, and ratios of those. Results are also stored in bench-out/result.json.
@@ -60,13 +61,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     listed = lambda text: text.split(",")  # noqa: E731
     parser.add_argument("--against", choices=["llama-cpp"])
-    parser.add_argument("--shapes", type=listed, default=list(synthetic.SHAPES))
-    parser.add_argument("--formats", type=listed, default=list(synthetic.FORMATS))
+    parser.add_argument("--shapes", type=listed, default=synthetic.DEFAULT_SHAPES)
+    parser.add_argument("--formats", type=listed, default=synthetic.DEFAULT_FORMATS)
     parser.add_argument("--threads", type=listed, default=["1", "2"])
     parser.add_argument("--adapters", type=listed, default=["0", "1", "4"])
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    subprocess.run([sys.executable, HERE / "synthetic.py", "--output", FILES], check=True)
+    subprocess.run(
+        [sys.executable, HERE / "synthetic.py", "--output", FILES, "--shapes", ",".join(arguments.shapes),
+         "--formats", ",".join(arguments.formats)], check=True)
 
     cells = []
     print(f"{machine()}; tokens per second, medians of {arguments.rounds} rounds")

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes synthetic models and adapters of real shapes for benchmarks: random weights, no tokenizer.
 
-    python tools/bench/synthetic.py --output bench-out
+    python tools/bench/synthetic.py --output bench-out --shapes 1b --formats q4_k_m,q6_k
 
-makes SHAPE-FORMAT.gguf for every shape and format, and SHAPE-adapter-N (PEFT folders: rank 16, F16, all seven projections)
+makes SHAPE-FORMAT.gguf for the shapes and formats that are named, and SHAPE-adapter-N (PEFT folders: rank 16, F16, all seven projections)
 with the same factors as SHAPE-adapter-N.gguf for llama.cpp. Files that exist are kept.
 """
 import argparse
@@ -20,11 +20,22 @@ SHAPES = {
     "135m": dict(hidden=576, layers=30, heads=9, kv_heads=3, ffn=1536, vocab=49152),
     # A Llama of the size of Qwen2.5-0.5B
     "0.5b": dict(hidden=896, layers=24, heads=14, kv_heads=2, ffn=4864, vocab=151936),
+    # Llama 3.2 1B: all rows are whole blocks of 256
+    "1b": dict(hidden=2048, layers=16, heads=32, kv_heads=8, ffn=8192, vocab=128256),
 }
+TYPES = gguf.GGMLQuantizationType
+# The type of most matrices. In q4_k_m and q5_k_m, the embedding and half of the value and down projections are Q6_K.
 FORMATS = {
-    "f16": gguf.GGMLQuantizationType.F16,
-    "q8_0": gguf.GGMLQuantizationType.Q8_0,
-    "q4_0": gguf.GGMLQuantizationType.Q4_0,
+    "f16": TYPES.F16, "q8_0": TYPES.Q8_0, "q4_0": TYPES.Q4_0, "q4_k_m": TYPES.Q4_K, "q5_k_m": TYPES.Q5_K, "q6_k": TYPES.Q6_K,
+    "iq4_xs": TYPES.IQ4_XS,
+}
+DEFAULT_SHAPES, DEFAULT_FORMATS = ["135m", "0.5b"], ["f16", "q8_0", "q4_0"]
+# What llama.cpp takes where rows are not whole blocks of 256.
+FALLBACKS = {TYPES.Q4_K: TYPES.Q5_0, TYPES.Q5_K: TYPES.Q5_1, TYPES.Q6_K: TYPES.Q8_0, TYPES.IQ4_XS: TYPES.IQ4_NL}
+# Bytes of the 16-bit floats in a block of the types that are made of random blocks, and the deviation of its weights when they are 1.
+BLOCK_FLOATS = {
+    TYPES.Q4_K: ([0, 2], 280), TYPES.Q5_K: ([0, 2], 560), TYPES.Q6_K: ([208], 1370), TYPES.IQ4_XS: ([0], 1290),
+    TYPES.Q5_0: ([0], 9.2), TYPES.Q5_1: ([0, 2], 9.2), TYPES.IQ4_NL: ([0], 70),
 }
 RANK, ADAPTERS = 16, 4
 MODULES = {  # GGUF name, PEFT path
@@ -38,6 +49,31 @@ def module_shapes(s):
     """[out, in] of every projection."""
     h, kv = s["hidden"], s["hidden"] // s["heads"] * s["kv_heads"]
     return {"q": (h, h), "k": (kv, h), "v": (kv, h), "o": (h, h), "gate": (s["ffn"], h), "up": (s["ffn"], h), "down": (h, s["ffn"])}
+
+
+def matrix_type(kind, layers, layer, key, columns):
+    """The type of one matrix; `layer` is None for the embedding."""
+    chosen = FORMATS[kind]
+    if kind.endswith("_k_m"):
+        more = layer is None or layer < layers // 8 or layer >= 7 * layers // 8 or (layer - layers // 8) % 3 == 2
+        if more and key in ("embedding", "v", "down"):
+            chosen = TYPES.Q6_K
+    return FALLBACKS[chosen] if chosen in FALLBACKS and columns % 256 else chosen
+
+
+def random_matrix(rows, columns, kind, random):
+    """A matrix of random weights of deviation columns^-1/2 in the bytes of the type: quantised, or random blocks."""
+    if kind not in BLOCK_FLOATS:
+        values = random.standard_normal((rows, columns), dtype=np.float32) * np.float32(columns**-0.5)
+        return gguf.quantize(values, kind)
+    offsets, deviation = BLOCK_FLOATS[kind]
+    elements, size = gguf.GGML_QUANT_SIZES[kind]
+    blocks = random.integers(0, 256, (rows * columns // elements, size), dtype=np.uint8)
+    scale = columns**-0.5 / deviation
+    for offset, factor in zip(offsets, [1, 7.5 if kind == TYPES.Q4_K else 15.5]):  # minimums that move the mean to 0
+        value = -scale * factor if kind == TYPES.Q5_1 and offset else scale * factor
+        blocks[:, offset:offset + 2] = np.array([value], np.float16).view(np.uint8)
+    return blocks.reshape(rows, -1)
 
 
 def write_model(path, s, kind):
@@ -56,21 +92,19 @@ def write_model(path, s, kind):
     writer.add_tokenizer_model("no_vocab")
     random = np.random.default_rng(1)
 
-    def add(name, rows, columns):
-        """One random matrix, quantised in slices to keep memory small."""
-        parts = []
-        for begin in range(0, rows, 4096):
-            values = random.standard_normal((min(4096, rows - begin), columns), dtype=np.float32) * np.float32(columns**-0.5)
-            parts.append(gguf.quantize(values, FORMATS[kind]))
-        writer.add_tensor(name, np.concatenate(parts), raw_dtype=FORMATS[kind])
+    def add(name, rows, columns, layer, key):
+        """One random matrix, made in slices to keep memory small."""
+        chosen = matrix_type(kind, s["layers"], layer, key, columns)
+        parts = [random_matrix(min(4096, rows - begin), columns, chosen, random) for begin in range(0, rows, 4096)]
+        writer.add_tensor(name, np.concatenate(parts), raw_dtype=chosen)
 
-    add("token_embd.weight", s["vocab"], s["hidden"])
+    add("token_embd.weight", s["vocab"], s["hidden"], None, "embedding")
     writer.add_tensor("output_norm.weight", np.ones(s["hidden"], np.float32))
     for layer in range(s["layers"]):
         for norm in ("attn_norm", "ffn_norm"):
             writer.add_tensor(f"blk.{layer}.{norm}.weight", np.ones(s["hidden"], np.float32))
         for key, (out, columns) in module_shapes(s).items():
-            add(f"blk.{layer}.{MODULES[key][0]}.weight", out, columns)
+            add(f"blk.{layer}.{MODULES[key][0]}.weight", out, columns, layer, key)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -108,10 +142,14 @@ def write_adapter(folder, s, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("bench-out"))
+    listed = lambda text: text.split(",")  # noqa: E731
+    parser.add_argument("--shapes", type=listed, default=DEFAULT_SHAPES)
+    parser.add_argument("--formats", type=listed, default=DEFAULT_FORMATS)
     arguments = parser.parse_args()
     arguments.output.mkdir(exist_ok=True)
-    for shape, sizes in SHAPES.items():
-        for kind in FORMATS:
+    for shape in arguments.shapes:
+        sizes = SHAPES[shape]
+        for kind in arguments.formats:
             path = arguments.output / f"{shape}-{kind}.gguf"
             if not path.exists():
                 print(f"writing {path}", flush=True)

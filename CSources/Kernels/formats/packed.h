@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The packed layout of quantised matrices: one for all formats, with parts that a format may not have. Internal.
 //
-// A tile (16 rows) is a sequence of chunks: of 256 columns where the format has scales for 256 columns, else one of all columns.
-// A chunk of n blocks of 32 columns is
+// A tile (16 rows) is a sequence of chunks of 256 columns, so that it is read in one stream; the last chunk may be shorter where
+// a format has no scales for 256 columns. A chunk of n blocks of 32 columns is
 //
 //   quants   [n][bits][16 rows][4 columns] bytes
 //   scales   SCALE_BLOCK [n][16] f16 (bf16 of mxfp4);  SCALE_BYTES [n][32 / sub][16] i8
@@ -16,32 +16,46 @@
 #pragma once
 #include "quantized.h"
 
-typedef struct packed_layout {
-  size_t chunks, blocks;                // chunks in a tile, blocks in a chunk
-  size_t block_bytes;                   // of quants
-  size_t scales, mins, d, e;            // where in a chunk they begin
-  size_t scale_step, min_step;          // bytes from block to block
-  size_t chunk_bytes, tile_bytes;
-} packed_layout;
+#define PACKED_INLINE static inline __attribute__((always_inline))
 
-static inline __attribute__((always_inline)) packed_layout packed_layout_of(const quantized_format *format, size_t cols) {
-  packed_layout p = {0};
-  p.blocks = format->scale == SCALE_BLOCK ? cols / WEFT_BLOCK : 256 / WEFT_BLOCK;
-  p.chunks = format->scale == SCALE_BLOCK ? 1 : cols / 256;
-  p.block_bytes = (size_t)format->bits * 64;
-  p.scale_step = format->scale == SCALE_BLOCK ? 32 : format->scale == SCALE_BYTES ? 512u / format->sub : 0;
-  p.min_step = format->min == MIN_BLOCK ? 32 : format->min == MIN_BYTES ? 512u / format->sub : 0;
-  p.scales = p.blocks * p.block_bytes;
-  p.mins = p.scales + p.blocks * p.scale_step;
-  p.d = p.mins + p.blocks * p.min_step;
-  p.e = p.d + (format->scale == SCALE_BLOCK ? 0 : 32);
-  p.chunk_bytes = p.e + (format->min == MIN_BYTES ? 32 : 0);
-  p.tile_bytes = p.chunks * p.chunk_bytes;
+// Where the parts of a chunk begin.
+typedef struct packed_chunk {
+  size_t blocks;              // 8, or fewer in the last chunk
+  size_t scales, mins, d, e;
+  size_t bytes;
+} packed_chunk;
+
+// Bytes of one block's quants, scales and minimums.
+PACKED_INLINE size_t packed_quant_bytes(const quantized_format *f) { return (size_t)f->bits * 64; }
+PACKED_INLINE size_t packed_scale_bytes(const quantized_format *f) {
+  return f->scale == SCALE_BLOCK ? 32 : f->scale == SCALE_BYTES ? 512u / f->sub : 0;
+}
+PACKED_INLINE size_t packed_min_bytes(const quantized_format *f) {
+  return f->min == MIN_BLOCK ? 32 : f->min == MIN_BYTES ? 512u / f->sub : 0;
+}
+PACKED_INLINE size_t packed_block_bytes(const quantized_format *f) {
+  return packed_quant_bytes(f) + packed_scale_bytes(f) + packed_min_bytes(f);
+}
+
+// The chunk that begins `left` blocks before the end of a tile.
+PACKED_INLINE packed_chunk packed_chunk_of(const quantized_format *f, size_t left) {
+  packed_chunk p;
+  p.blocks = f->scale == SCALE_BLOCK && left < 8 ? left : 8;
+  p.scales = p.blocks * packed_quant_bytes(f);
+  p.mins = p.scales + p.blocks * packed_scale_bytes(f);
+  p.d = p.mins + p.blocks * packed_min_bytes(f);
+  p.e = p.d + (f->scale == SCALE_BLOCK ? 0 : 32);
+  p.bytes = p.e + (f->min == MIN_BYTES ? 32 : 0);
   return p;
 }
 
+PACKED_INLINE size_t packed_tile_bytes(const quantized_format *f, size_t cols) {
+  size_t blocks = cols / WEFT_BLOCK;
+  return blocks / 8 * packed_chunk_of(f, 8).bytes + blocks % 8 * packed_block_bytes(f);
+}
+
 // Bits of the plane that begins at bit `shift` of quants of `bits` bits: the largest power of two that is left.
-static inline __attribute__((always_inline)) unsigned plane_bits(unsigned bits, unsigned shift) {
+PACKED_INLINE unsigned plane_bits(unsigned bits, unsigned shift) {
   unsigned left = bits - shift;
   return left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
 }

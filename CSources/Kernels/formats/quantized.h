@@ -4,7 +4,8 @@
 // Every one of them is a row of blocks; a block has quants q (unsigned, `bits` wide), a 16-bit float d, perhaps another one e,
 // and for every `sub` columns perhaps an integer scale s and an integer minimum m. Its weights are
 //
-//   (d s) v - (e m)     where v = q - offset, or v = table[q]; s = 1, m = 1 or m = 0 where the format has none
+//   (d s) v - (e m)     where v = q - offset, or v = table[q]; s = 1 and m = 1 where the format has no such integers, e = 0 where
+//                       it has no minimums
 //
 // d s and e m are exact in f32: 11 bits times at most 8. Sources: the formats are those of ggml (github.com/ggml-org/ggml), read
 // from the gguf package's `quants.py`; MXFP4 is OCP's Microscaling Formats 1.0.
@@ -27,14 +28,13 @@ typedef struct quantized_format {
   uint16_t block_elements, block_bytes;  // in the file
   uint8_t bits;                          // of a quant: 2, 3, 4, 5, 6 or 8
   uint8_t sub;                           // columns with one integer scale: 16 or 32
-  uint8_t offset;                        // 0 or a power of two; v = q - offset, when there is no table
+  uint8_t offset;                        // 0 or a power of two: v + offset, which kernels multiply, is never negative
   uint8_t scale;                         // enum quantized_scale
   uint8_t min;                           // enum quantized_min
   uint8_t brain;                         // d is bfloat16: powers of two beyond binary16
   const int8_t *table;                   // [16], or NULL
 } quantized_format;
 
-// The offset is what kernels add to make weights unsigned, so v + offset is never negative with a table either.
 // The 16 values of IQ4_NL and IQ4_XS, and of MXFP4 (E2M1 times two).
 static const int8_t table_iq4[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 static const int8_t table_mxfp4[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};

@@ -24,7 +24,13 @@ static void raise(uint8_t *q, const uint8_t *high, size_t count, unsigned shift)
 // Q5_0, Q5_1: 32 high bits in the order of the columns, then nibbles.
 static void unpack_5_bits(uint8_t *q, const uint8_t *p) {
   spread(q, p + 4, 16, 4);
-  for (size_t i = 0; i < 32; i++) q[i] = (uint8_t)(q[i] | (p[i / 8] >> i % 8 & 1) << 4);
+  for (size_t i = 0; i < 4; i++) {
+    // Eight bits to eight bytes: bit j stays in a copy of the byte, and the addition carries it to the top of byte j.
+    uint64_t high = p[i] * 0x0101010101010101u & 0x8040201008040201u, low;
+    memcpy(&low, q + i * 8, 8);
+    low |= (high + 0x7f7f7f7f7f7f7f7fu) >> 3 & 0x1010101010101010u;
+    memcpy(q + i * 8, &low, 8);
+  }
 }
 
 // Q4_K, Q5_K: eight scales and eight minimums of 6 bits in 12 bytes. The first four of each are the low bits of a byte; the others

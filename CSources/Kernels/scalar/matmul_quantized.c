@@ -33,9 +33,10 @@ typedef struct block_scales {
   float scales[2], mins[2];
 } block_scales;
 
-static block_scales scales_of(const quantized_format *format, const packed_layout *p, const uint8_t *chunk, size_t b, size_t lane) {
+static block_scales scales_of(const quantized_format *format, const packed_chunk *p, const uint8_t *chunk, size_t b, size_t lane) {
   block_scales s = {0};
-  const uint8_t *scales = chunk + p->scales + b * p->scale_step, *mins = chunk + p->mins + b * p->min_step;
+  const uint8_t *scales = chunk + p->scales + b * packed_scale_bytes(format);
+  const uint8_t *mins = chunk + p->mins + b * packed_min_bytes(format);
   uint16_t brain;
   memcpy(&brain, scales + lane * 2, 2);
   float d = format->brain ? bf16_to_f32(brain) : half_at(format->scale == SCALE_BLOCK ? scales : chunk + p->d, lane);
@@ -56,15 +57,16 @@ static int dot(const int8_t *v, const int8_t *q, size_t n) {
 
 static void matmul_quantized(float *y, size_t y_stride, const uint8_t *w, const char *x, size_t x_stride, size_t cols,
                              size_t tile_begin, size_t tile_end, size_t n, int accumulate, const quantized_format *format) {
-  const packed_layout p = packed_layout_of(format, cols);
+  const size_t blocks = cols / WEFT_BLOCK, tile_bytes = packed_tile_bytes(format, cols);
   for (size_t t = tile_begin; t < tile_end; t++) {
     for (size_t row = 0; row < n && !accumulate; row++) memset(y + row * y_stride + t * WEFT_TILE, 0, WEFT_TILE * 4);
-    for (size_t b = 0; b < cols / WEFT_BLOCK; b++) {
-      const uint8_t *chunk = w + t * p.tile_bytes + b / p.blocks * p.chunk_bytes;
+    for (size_t b = 0; b < blocks; b++) {
+      const packed_chunk p = packed_chunk_of(format, blocks - b / 8 * 8);
+      const uint8_t *chunk = w + t * tile_bytes + b / 8 * packed_chunk_of(format, 8).bytes;
       for (size_t lane = 0; lane < WEFT_TILE; lane++) {
         int8_t v[WEFT_BLOCK];
-        values_of(v, format, chunk + b % p.blocks * p.block_bytes, lane);
-        block_scales s = scales_of(format, &p, chunk, b % p.blocks, lane);
+        values_of(v, format, chunk + b % 8 * packed_quant_bytes(format), lane);
+        block_scales s = scales_of(format, &p, chunk, b % 8, lane);
         for (size_t row = 0; row < n; row++) {
           const weft_block_q8 *in = (const weft_block_q8 *)(x + row * x_stride) + b;
           float *out = y + row * y_stride + t * WEFT_TILE + lane, part;

@@ -66,20 +66,20 @@ INLINE void load_mins(__m256 m[2], const uint8_t *mins, __m256 e, size_t half, c
 INLINE void matmul_quantized_half(float *y, size_t y_stride, const uint8_t *tile, size_t tile_half, const char *x, size_t x_stride,
                                   size_t cols, int accumulate, const int rows, const int format) {
   const quantized_format *f = &quantized_formats[format];
-  const packed_layout p = packed_layout_of(f, cols);
   const int groups = f->sub / 4, largest = largest_weight(f), is_signed = largest > 129;
   // How many groups stay below 2^15: a power of two, and a divisor of `groups`.
   const int fit = is_signed ? 1 : 32767 / (2 * 127 * largest), widen = fit >= 8 && groups == 8 ? 8 : fit >= 4 ? 4 : fit >= 2 ? 2 : 1;
   __m256 acc[ROWS];
   UNROLL for (int r = 0; r < rows; r++)
     acc[r] = accumulate ? _mm256_loadu_ps(y + (size_t)r * y_stride) : _mm256_setzero_ps();
-  for (size_t chunk = 0; chunk < p.chunks; chunk++, tile += p.chunk_bytes) {
+  for (size_t left = cols / WEFT_BLOCK; left > 0;) {
+    const packed_chunk p = packed_chunk_of(f, left);
     const __m256 d = f->scale == SCALE_BLOCK ? _mm256_setzero_ps() : load_halves(tile + p.d + tile_half * 16);
     const __m256 e = f->min == MIN_BYTES ? load_halves(tile + p.e + tile_half * 16) : _mm256_setzero_ps();
     for (size_t b = 0; b < p.blocks; b++, x += sizeof(weft_block_q8)) {
       __m256 s[2], m[2];
-      load_scales(s, tile + p.scales + b * p.scale_step, d, tile_half, f);
-      load_mins(m, tile + p.mins + b * p.min_step, e, tile_half, f);
+      load_scales(s, tile + p.scales + b * packed_scale_bytes(f), d, tile_half, f);
+      load_mins(m, tile + p.mins + b * packed_min_bytes(f), e, tile_half, f);
       __m256 part[ROWS];
       UNROLL for (int half = 0; half < 2; half++) {
         if (half && f->sub == 32) continue;
@@ -91,7 +91,7 @@ INLINE void matmul_quantized_half(float *y, size_t y_stride, const uint8_t *tile
         }
         UNROLL for (int g = 0; g < 8; g++) {
           if (g / groups != half) continue;
-          const __m256i w = load_weights(tile + b * p.block_bytes + tile_half * 32, (unsigned)g, f, is_signed);
+          const __m256i w = load_weights(tile + b * packed_quant_bytes(f) + tile_half * 32, (unsigned)g, f, is_signed);
           const __m256i magnitude = is_signed ? _mm256_abs_epi8(w) : w;
           UNROLL for (int r = 0; r < rows; r++) {
             __m256i q = _mm256_set1_epi32(((const int32_t *)(x + (size_t)r * x_stride))[g]);
@@ -116,13 +116,15 @@ INLINE void matmul_quantized_half(float *y, size_t y_stride, const uint8_t *tile
         acc[r] = _mm256_fmadd_ps(part[r], _mm256_set1_ps(in->scale), acc[r]);
       }
     }
+    tile += p.bytes;
+    left -= p.blocks;
   }
   UNROLL for (int r = 0; r < rows; r++) _mm256_storeu_ps(y + (size_t)r * y_stride, acc[r]);
 }
 
 INLINE void matmul_quantized(float *y, size_t y_stride, const uint8_t *w, const char *x, size_t x_stride, size_t cols,
                              size_t tile_begin, size_t tile_end, size_t n, int accumulate, const int format) {
-  const size_t tile_bytes = packed_layout_of(&quantized_formats[format], cols).tile_bytes;
+  const size_t tile_bytes = packed_tile_bytes(&quantized_formats[format], cols);
   for (size_t begin = 0, step = rows_in_cache(x_stride); begin < n; begin += step)
     for (size_t half = tile_begin * 2; half < tile_end * 2; half++) {
       size_t left = n - begin < step ? n - begin : step;

@@ -65,25 +65,26 @@ INLINE void load_mins(__m512 m[2], const uint8_t *mins, __m512 e, const quantize
 INLINE void matmul_quantized_rows(float *y, size_t y_stride, const uint8_t *tile, const char *x, size_t x_stride, size_t cols,
                                   int accumulate, const int rows, const int format) {
   const quantized_format *f = &quantized_formats[format];
-  const packed_layout p = packed_layout_of(f, cols);
   const int groups = f->sub / 4;  // of a dot product
   __m512 acc[ROWS];
   UNROLL for (int r = 0; r < rows; r++)
     acc[r] = accumulate ? _mm512_loadu_ps(y + (size_t)r * y_stride) : _mm512_setzero_ps();
-  for (size_t chunk = 0; chunk < p.chunks; chunk++, tile += p.chunk_bytes) {
+  for (size_t left = cols / WEFT_BLOCK; left > 0;) {
+    const packed_chunk p = packed_chunk_of(f, left);
     const __m512 d = f->scale == SCALE_BLOCK ? _mm512_setzero_ps() : load_halves(tile + p.d);
     const __m512 e = f->min == MIN_BYTES ? load_halves(tile + p.e) : _mm512_setzero_ps();
     for (size_t b = 0; b < p.blocks; b++, x += sizeof(weft_block_q8)) {
-      const uint8_t *block = tile + b * p.block_bytes;
+      const uint8_t *block = tile + b * packed_quant_bytes(f);
       __m512i w[8];
       load_weights(w, block, f);
       if (rows <= 2) {
-        UNROLL for (size_t line = 0; line < 8; line++)
-          if (line < f->bits) _mm_prefetch((const char *)block + 4096 + line * 64, _MM_HINT_T0);
+        const char *later = (const char *)tile + b * packed_block_bytes(f) + 4096;
+        UNROLL for (size_t line = 0; line < 9; line++)
+          if (line * 64 < packed_block_bytes(f)) _mm_prefetch(later + line * 64, _MM_HINT_T0);
       }
       __m512 s[2], m[2];
-      load_scales(s, tile + p.scales + b * p.scale_step, d, f);
-      load_mins(m, tile + p.mins + b * p.min_step, e, f);
+      load_scales(s, tile + p.scales + b * packed_scale_bytes(f), d, f);
+      load_mins(m, tile + p.mins + b * packed_min_bytes(f), e, f);
       UNROLL for (int r = 0; r < rows; r++) {
         const weft_block_q8 *in = (const weft_block_q8 *)(x + (size_t)r * x_stride);
         const int32_t *q = (const int32_t *)in->q;
@@ -106,13 +107,15 @@ INLINE void matmul_quantized_rows(float *y, size_t y_stride, const uint8_t *tile
         acc[r] = _mm512_fmadd_ps(part, _mm512_set1_ps(in->scale), acc[r]);
       }
     }
+    tile += p.bytes;
+    left -= p.blocks;
   }
   UNROLL for (int r = 0; r < rows; r++) _mm512_storeu_ps(y + (size_t)r * y_stride, acc[r]);
 }
 
 INLINE void matmul_quantized(float *y, size_t y_stride, const uint8_t *w, const char *x, size_t x_stride, size_t cols,
                              size_t tile_begin, size_t tile_end, size_t n, int accumulate, const int format) {
-  const size_t tile_bytes = packed_layout_of(&quantized_formats[format], cols).tile_bytes;
+  const size_t tile_bytes = packed_tile_bytes(&quantized_formats[format], cols);
   for (size_t begin = 0, step = rows_in_cache(x_stride); begin < n; begin += step)
     for (size_t t = tile_begin; t < tile_end; t++) {
       size_t left = n - begin < step ? n - begin : step;

@@ -24,7 +24,7 @@ extension Tokenizer {
     guard model.affixes == BytePairEncoding.Affixes() else {
       throw .unsupported(location: place, expected: "pieces as they stand in a text", found: "a prefix or suffix of pieces")
     }
-    var metadata = try isByteLevel ? byteLevelFields(model, place) : sentencePieceFields(model, place)
+    var metadata = try isByteLevel ? byteLevelFields(model, place) : sentencePieceFields(model, count: vocabularySize)
     metadata += tokenFields(count: vocabularySize)
     metadata += try specialFields(place)
     try compare(with: metadata, place)
@@ -54,16 +54,17 @@ extension Tokenizer {
     ]
   }
 
-  private func sentencePieceFields(_ model: BytePairEncoding, _ place: String) throws(TokenizerError) -> [GGUFWriter.Pair] {
+  private func sentencePieceFields(_ model: BytePairEncoding, count: Int) -> [GGUFWriter.Pair] {
     // What "a" becomes tells whether a space comes before a text.
     var word = WordList(pipeline.normalize(Array("a".utf8)), startsInput: true)
     for step in pipeline.preTokenizers { step.apply(to: &word) }
     let addsSpace = word.bytes.starts(with: spaceMark)
-    let scores: [Float]
+    var scores: [Float]
     switch model.rule {
     case .scored(let priorities): scores = priorities.map(Tokenizer.score(ofPriority:))
     case .ranked(let merges): scores = merges.scores(count: vocabulary.count)
     }
+    scores += [Float](repeating: 0, count: count - scores.count)
     return [
       ("tokenizer.ggml.model", .string("llama")), ("tokenizer.ggml.pre", .string("default")),
       ("tokenizer.ggml.scores", .float32s(scores)), ("tokenizer.ggml.add_space_prefix", .bool(addsSpace)),
@@ -119,7 +120,9 @@ extension Tokenizer {
     let file: GGUFFile
     do { file = try GGUFFile(path: place, metadata: metadata, vectors: []) } catch { throw .format(error) }
     let other = try Tokenizer(metadata: file.metadata, location: place)
-    for text in PreTokenizerKind.probes {
+    for probe in PreTokenizerKind.probes {
+      // NFC is left out knowingly.
+      let text = isByteLevel ? String(decoding: pipeline.normalize(Array(probe.utf8)), as: UTF8.self) : probe
       guard encode(text, addSpecial: true, parseSpecial: true) != other.encode(text, addSpecial: true, parseSpecial: true) else {
         continue
       }

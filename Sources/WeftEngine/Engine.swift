@@ -103,18 +103,25 @@ public final class Engine {
 
   private static func openTokenizer(_ checkpoint: Checkpoint) throws(EngineError) -> (Tokenizer?, ChatTemplate?) {
     let tokenizer: Tokenizer?
-    do {
-      if let gguf = checkpoint.gguf {
-        // llama.cpp writes "no_vocab" into files without one.
-        let kind = gguf.metadata["tokenizer.ggml.model"]?.string ?? "no_vocab"
-        tokenizer = kind == "no_vocab" ? nil : try Tokenizer(metadata: gguf.metadata, location: checkpoint.path)
-      } else {
-        tokenizer = Tokenizer.isPresent(in: checkpoint.path) ? try Tokenizer(folder: checkpoint.path) : nil
-      }
-    } catch { throw EngineError(error) }
+    if let gguf = checkpoint.gguf {
+      // What llama.cpp's programs write into files without one.
+      let kind = gguf.metadata["tokenizer.ggml.model"]?.string ?? "none"
+      do {
+        tokenizer =
+          ["none", "no_vocab"].contains(kind) ? nil : try Tokenizer(metadata: gguf.metadata, location: checkpoint.path)
+      } catch { throw EngineError(error) }
+    } else {
+      tokenizer = try Engine.tokenizer(folder: checkpoint.path)
+    }
     guard let source = tokenizer?.chatTemplate else { return (tokenizer, nil) }
     do { return (tokenizer, try ChatTemplate(source: source, location: "\(checkpoint.path): chat template")) } catch {
       throw EngineError(error)
     }
+  }
+
+  /// The tokenizer of a Hugging Face folder; nil when the folder has no file of one.
+  static func tokenizer(folder: String) throws(EngineError) -> Tokenizer? {
+    guard Tokenizer.isPresent(in: folder) else { return nil }
+    do { return try Tokenizer(folder: folder) } catch { throw EngineError(error) }
   }
 }

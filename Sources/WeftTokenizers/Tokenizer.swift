@@ -14,7 +14,7 @@ package final class Tokenizer: Sendable {
   package let suffix: [Int32]
 
   let texts: TokenTexts
-  private let pipeline: EncodingPipeline
+  let pipeline: EncodingPipeline
 
   init(
     vocabulary: Vocabulary, pipeline: EncodingPipeline, texts: TokenTexts, prefix: [Int32], suffix: [Int32],

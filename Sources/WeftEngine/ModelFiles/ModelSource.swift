@@ -2,6 +2,7 @@
 
 package import WeftFormats
 package import WeftTensors
+internal import WeftTokenizers
 internal import WeftTransformer
 
 /// What goes into a GGUF file: metadata and tensors by GGUF's names, from another GGUF file or from a Hugging Face folder.
@@ -29,6 +30,13 @@ package struct ModelSource {
   package let model: QuantizationPlan.Model
   /// What the user should know about the file that will be made, in sentences.
   package let notes: [String]
+
+  /// The type that leaves most numbers as they are.
+  package var ownType: QuantizationType {
+    let counts = parts.filter { $0.shape.count > 1 }.reduce(into: [DType: Int]()) { $0[$1.dtype, default: 0] += $1.elementCount }
+    let most = counts.max { ($0.value, $1.key.rawValue) < ($1.value, $0.key.rawValue) }?.key
+    return QuantizationType.allCases.first { $0.dtype == most } ?? .f16
+  }
 
   /// The tensors and metadata of a GGUF file as they are.
   init(gguf file: GGUFFile) throws(EngineError) {
@@ -79,7 +87,15 @@ package struct ModelSource {
       [
         ("general.architecture", .string(export.architecture)), ("general.type", .string("model")),
         ("general.name", .string(config.name.isEmpty ? folder : config.name)),
-      ] + export.metadata
+      ] + export.metadata + (try ModelSource.tokenizerFields(folder: path, config))
+  }
+
+  /// The tokenizer of a folder, or that there is none.
+  private static func tokenizerFields(folder: String, _ config: ModelConfig) throws(EngineError) -> [GGUFWriter.Pair] {
+    guard let tokenizer = try Engine.tokenizer(folder: folder) else { return [("tokenizer.ggml.model", .string("none"))] }
+    do { return try tokenizer.ggufMetadata(vocabularySize: config.vocabularySize, location: folder) } catch {
+      throw EngineError(error)
+    }
   }
 
   /// Opens a GGUF file or a Hugging Face folder.

@@ -43,6 +43,13 @@ struct MergeTable: Sendable {
     }
   }
 
+  /// All merges, the earliest first.
+  var all: [(left: Int32, right: Int32, merged: Int32)] {
+    slots.filter { $0.pair != .max }.sorted { $0.rank < $1.rank }.map {
+      (Int32(truncatingIfNeeded: $0.pair >> 32), Int32(truncatingIfNeeded: $0.pair), $0.merged)
+    }
+  }
+
   private static func pair(_ left: Int32, _ right: Int32) -> UInt64 {
     UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right))
   }

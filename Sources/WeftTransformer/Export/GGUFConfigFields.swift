@@ -26,7 +26,7 @@ struct GGUFConfigFields {
     guard differences == ["sliding_window"], window > 0 else {
       throw .unsupported(
         location: location, field: differences.joined(separator: ", "),
-        expected: "a value that GGUF has a field for in \"\(architecture)\" files", found: "another one")
+        expected: "one that GGUF has a field for in \"\(architecture)\" files", found: "a value that would be lost")
     }
     notes.append(
       "GGUF has no sliding window for \"\(architecture)\": the file is for contexts of up to \(window) tokens, "
@@ -39,7 +39,7 @@ struct GGUFConfigFields {
     guard rest.isEmpty else {
       throw .unsupported(
         location: location, field: rest.joined(separator: ", "),
-        expected: "a value that GGUF has a field for in \"\(architecture)\" files", found: "another one")
+        expected: "one that GGUF has a field for in \"\(architecture)\" files", found: "a value that would be lost")
     }
   }
 
@@ -99,7 +99,9 @@ struct GGUFConfigFields {
     add(.rotaryDimension, rotary.dimension)
     if config.rotaries.count > 1 { add(.localRopeTheta, config.rotaries[1].theta) }
     switch rotary.scaling {
-    case .none, .divisors: break
+    case .none, .divisors:
+      // llama.cpp wants it of every Phi-3, scaled or not.
+      if architecture == "phi3" { add(.originalContext, config.contextLength) }
     case .linear(let factor):
       add(ConfigKey.ropeScaling.gguf, .string("linear"))
       add(.ropeFactor, factor)

@@ -64,7 +64,7 @@ SCHEMAS = {
         "properties": {"c": False, "d": {"type": "array", "prefixItems": [{"type": "null"}], "items": {"const": 0.5}, "maxItems": 3}}},
     "names": {
         "type": "object", "properties": {"keep": {"type": "integer", "minimum": 0, "maximum": 9}, "kept": {"type": "null"}},
-        "required": ["keep"], "additionalProperties": False, "description": "names that begin alike"},
+        "required": ["keep"], "additionalProperties": {"type": "boolean"}, "description": "other names than these"},
     "word": {"enum": ["yes", "no", "nothing", 1, 10, 100, 1.5, -2, None, [], {}, ["yes"]]},
     "numbers": {
         "type": "array", "minItems": 3, "maxItems": 5,

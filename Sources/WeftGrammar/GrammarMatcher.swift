@@ -49,6 +49,9 @@ package final class GrammarMatcher {
   }
 
   private let grammar: Grammar
+  /// The grammar's classes of bytes, and their number: read for every byte of every token.
+  private let byteClasses = UnsafeMutablePointer<UInt8>.allocate(capacity: 256)
+  private let classCount: Int
   private let frames = UnsafeMutablePointer<Frame>.allocate(capacity: Limits.frames)
   private var frameCount = 0
   private let frameTable: OpenTable
@@ -71,6 +74,8 @@ package final class GrammarMatcher {
   /// At the beginning of a text.
   package init(_ grammar: Grammar) throws(GrammarError) {
     self.grammar = grammar
+    classCount = grammar.classCount
+    for byte in 0..<256 { byteClasses[byte] = grammar.byteClasses[byte] }
     frameTable = OpenTable(capacity: Limits.frames)
     stateTable = OpenTable(capacity: Limits.states)
     transitions = .allocate(capacity: max(Limits.states * grammar.classCount, Limits.frames))
@@ -82,6 +87,7 @@ package final class GrammarMatcher {
   }
 
   deinit {
+    byteClasses.deallocate()
     frames.deallocate()
     configurations.deallocate()
     states.deallocate()
@@ -98,9 +104,13 @@ package final class GrammarMatcher {
 
   /// The state behind a byte; nil when the grammar does not allow it here.
   package func next(_ state: State, _ byte: UInt8) throws(GrammarError) -> State? {
-    let slot = Int(state) * grammar.classCount + Int(grammar.byteClasses[Int(byte)])
-    if transitions[slot] == GrammarMatcher.unknown { transitions[slot] = try follow(state, byte) }
-    return transitions[slot] == GrammarMatcher.dead ? nil : transitions[slot]
+    let slot = Int(state) * classCount + Int(byteClasses[Int(byte)])
+    var next = transitions[slot]
+    if next == GrammarMatcher.unknown {
+      next = try follow(state, byte)
+      transitions[slot] = next
+    }
+    return next == GrammarMatcher.dead ? nil : next
   }
 
   /// Whether these bytes may follow.
@@ -208,7 +218,7 @@ package final class GrammarMatcher {
     guard stateCount < Limits.states else { throw limit("at most \(Limits.states) states for one token", "more") }
     let state = Int32(stateCount)
     states[stateCount] = StateEntry(begin: Int32(begin), count: Int32(count), accepts: accepts, hash: key)
-    (transitions + stateCount * grammar.classCount).update(repeating: GrammarMatcher.unknown, count: grammar.classCount)
+    (transitions + stateCount * classCount).update(repeating: GrammarMatcher.unknown, count: classCount)
     stateCount += 1
     stateTable.insert(key, state)
     return state
@@ -251,7 +261,7 @@ package final class GrammarMatcher {
     let key = entry.accepts ? ~hash : hash
     stateTable.removeAll()
     states[0] = StateEntry(begin: 0, count: entry.count, accepts: entry.accepts, hash: key)
-    transitions.update(repeating: GrammarMatcher.unknown, count: grammar.classCount)
+    transitions.update(repeating: GrammarMatcher.unknown, count: classCount)
     stateCount = 1
     stateTable.insert(key, 0)
     current = 0

@@ -46,20 +46,8 @@ package final class TokenConstraint {
   /// A bit for each token, set when it may come next; valid until the next call.
   package func mask() throws(GrammarError) -> UnsafePointer<UInt64> {
     words.update(repeating: 0, count: wordCount)
-    path[0] = matcher.current
-    // How many bytes of the last token could be followed.
-    var depth = 0
-    for (place, id) in table.order.enumerated() {
-      let common = table.common[place]
-      // The byte that stopped the last token stops this one.
-      if common > depth { continue }
-      let bytes = table[id]
-      depth = common
-      while depth < bytes.count, let next = try matcher.next(path[depth], bytes[bytes.startIndex + depth]) {
-        depth += 1
-        path[depth] = next
-      }
-      if depth == bytes.count { set(id) }
+    try table.bytes.withUnsafeBufferPointer { (bytes) throws(GrammarError) in
+      try table.starts.withUnsafeBufferPointer { (starts) throws(GrammarError) in try follow(bytes, starts) }
     }
     for id in endTokens where id >= 0 && Int(id) < wordCount * 64 {
       words[Int(id) / 64] &= ~(1 << UInt64(id % 64))
@@ -74,6 +62,28 @@ package final class TokenConstraint {
     if endTokens.contains(id) { return mayEnd }
     let bytes = table[id]
     return bytes.isEmpty ? false : try matcher.accept(bytes)
+  }
+
+  /// Sets the bits of the tokens whose bytes can be followed, one after another, each from where it differs from the last one.
+  private func follow(
+    _ bytes: UnsafeBufferPointer<UInt8>, _ starts: UnsafeBufferPointer<Int>
+  ) throws(GrammarError) {
+    path[0] = matcher.current
+    // How many bytes of the last token could be followed.
+    var depth = 0
+    for place in table.order.indices {
+      let common = table.common[place]
+      // The byte that stopped the last token stops this one.
+      if common > depth { continue }
+      let id = table.order[place]
+      let (start, end) = (starts[Int(id)], starts[Int(id) + 1])
+      depth = common
+      while start + depth < end, let next = try matcher.next(path[depth], bytes[start + depth]) {
+        depth += 1
+        path[depth] = next
+      }
+      if start + depth == end { set(id) }
+    }
   }
 
   private func set(_ id: Int32) { words[Int(id) / 64] |= 1 << UInt64(id % 64) }

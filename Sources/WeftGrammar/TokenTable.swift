@@ -4,8 +4,9 @@
 package final class TokenTable: Sendable {
   /// Ids from 0 to below this are known.
   package let count: Int
-  private let bytes: [UInt8]
-  private let starts: [Int]
+  let bytes: [UInt8]
+  /// Where the bytes of each id begin; one more for the end of the last.
+  let starts: [Int]
   /// Ids of the tokens that have a text, by their bytes.
   let order: [Int32]
   /// How many bytes the token at a place of `order` begins with that the token before it begins with, too.

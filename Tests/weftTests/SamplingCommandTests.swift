@@ -84,4 +84,15 @@ struct SamplingCommandTests {
     }
     #expect(try JSON(parsing: try run(["--json"], tokens: 2).output, location: "run --json")["logprobs"] == nil)
   }
+
+  /// Every answer of a conversation has the form; settings change in between.
+  @Test func conversationsHaveAForm() throws {
+    let chat = try Weft(
+      ["chat", "--adapter", "none", "--grammar", "root ::= \"yes\" | \"no\"", "--seed", "1"],
+      input: "Is 7 prime?\n/set typical 0.5\n/set frequency-penalty 1.5\nIs 8 prime?\n/set\n")
+    #expect(chat.status == 0, "\(chat.errors)")
+    let lines = chat.output.split(separator: "\n").map { $0.split(whereSeparator: \.isWhitespace).joined(separator: " ") }
+    #expect(lines.prefix(2).allSatisfy { ["yes", "no"].contains($0) }, "\(chat.output)")
+    #expect(lines.contains("typical 0.5") && lines.contains("frequency-penalty 1.5"))
+  }
 }

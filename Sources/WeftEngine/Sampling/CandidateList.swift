@@ -39,11 +39,13 @@ final class CandidateList {
 
   /// Keeps all tokens whose logit is above -infinity, in the order of their ids, or those of them that have a bit in `mask`.
   func load(_ logits: UnsafeMutableBufferPointer<Float>, mask: UnsafePointer<UInt64>?) {
-    keptCount = 0
+    var count = 0
     for id in 0..<vocabularySize where logits[id] > -.infinity {
       if let mask, mask[id / 64] >> UInt64(id % 64) & 1 == 0 { continue }
-      keep(Candidate(key: logits[id], id: Int32(id)))
+      kept[count] = Candidate(key: logits[id], id: Int32(id))
+      count += 1
     }
+    keptCount = count
   }
 
   /// Keeps the `count` most likely ones.
@@ -53,6 +55,8 @@ final class CandidateList {
 
   /// Keeps the `count` most likely ones, in order, or all when there are fewer.
   func keepOrdered(_ count: Int) {
+    // Few of many: most candidates lose one comparison with the last of the best so far.
+    if count > 0 && count < keptCount / 8 { preselect(count) }
     heapify { kept[$0].key }
     keptCount = 0
     while keptCount < count && heapCount > 0 { keep(pop()) }
@@ -156,6 +160,18 @@ final class CandidateList {
     for index in 0..<count where isKept(kept[index]) { keep(kept[index]) }
   }
 
+  /// Keeps the `count` most likely ones in any order, by a heap whose root is the least likely of those so far.
+  private func preselect(_ count: Int) {
+    for root in stride(from: count / 2 - 1, through: 0, by: -1) {
+      CandidateList.sink(root, in: kept, count) { Candidate.precedes($1, $0) }
+    }
+    for index in count..<keptCount where Candidate.precedes(kept[index], kept[0]) {
+      kept[0] = kept[index]
+      CandidateList.sink(0, in: kept, count) { Candidate.precedes($1, $0) }
+    }
+    keptCount = count
+  }
+
   // MARK: - The heap
 
   /// Makes a heap of what is kept, by this key of a place.
@@ -174,14 +190,20 @@ final class CandidateList {
     return root
   }
 
-  private func sink(_ start: Int) {
+  private func sink(_ root: Int) { CandidateList.sink(root, in: heap, heapCount, Candidate.precedes) }
+
+  /// Moves a candidate down until none below it precedes it.
+  @inline(__always)
+  private static func sink(
+    _ start: Int, in heap: UnsafeMutablePointer<Candidate>, _ count: Int, _ precedes: (Candidate, Candidate) -> Bool
+  ) {
     var root = start
     let moving = heap[root]
     while true {
       var child = 2 * root + 1
-      guard child < heapCount else { break }
-      if child + 1 < heapCount && Candidate.precedes(heap[child + 1], heap[child]) { child += 1 }
-      guard Candidate.precedes(heap[child], moving) else { break }
+      guard child < count else { break }
+      if child + 1 < count && precedes(heap[child + 1], heap[child]) { child += 1 }
+      guard precedes(heap[child], moving) else { break }
       heap[root] = heap[child]
       root = child
     }

@@ -20,10 +20,16 @@ enum PublishedTokenizers {
       special: ["<|begin_of_text|>", "<|end_of_text|>"], begin: 128_000, pre: "llama-bpe")
   }
 
-  static func qwen2() throws -> Tokenizer {
-    try byteLevel(
-      vocabulary: "tokenizers/qwen2/vocab.json", merges: "tokenizers/qwen2/merges.txt",
-      special: ["<|endoftext|>", "<|im_start|>", "<|im_end|>"], begin: nil, pre: "qwen2")
+  static func qwen2() throws -> Tokenizer { try Tokenizer(folder: TestPaths.sharedData("tokenizers/qwen2")) }
+
+  /// GPT-2's files under the names that a folder has.
+  static func gpt2() throws -> Tokenizer {
+    let folder = try TemporaryFolder()
+    for (name, source) in [("vocab.json", "gpt2_vocab.json"), ("merges.txt", "gpt2_merges.txt")] {
+      try folder.write(try readBytes(TestPaths.sharedData("tokenizers/gpt2/\(source)")), to: name)
+    }
+    try folder.write(Array(#"{"tokenizer_class": "GPT2Tokenizer"}"#.utf8), to: "tokenizer_config.json")
+    return try Tokenizer(folder: folder.path)
   }
 
   /// A byte-level tokenizer from GPT-2's file set (piece -> id as JSON, a merge per line) and special tokens numbered behind

@@ -52,11 +52,11 @@ extension Normalizer {
     }
   }
 
-  /// Removes marks (general categories Mn, Mc, Me).
+  /// Removes marks (general categories Mn, Mc, Me, in the tables of Unicode 9).
   static func stripAccents(_ text: inout [UInt8]) {
     text = text.mappingCharacters { scalar, result in
       switch scalar.properties.generalCategory {
-      case .nonspacingMark, .spacingMark, .enclosingMark: break
+      case .nonspacingMark, .spacingMark, .enclosingMark: if isLater(scalar) { result.append(scalar) }
       default: result.append(scalar)
       }
     }

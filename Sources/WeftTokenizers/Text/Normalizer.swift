@@ -56,7 +56,7 @@ enum Normalizer: Sendable {
       text = result
     case .form(let form):
       // ASCII is in every form already.
-      if text.contains(where: { $0 >= 0x80 }) { text = Self.normalized(text, form) }
+      if text.contains(where: { $0 >= 0x80 }) { text = Self.normalizedByOldTables(text, form) }
     case .lowercase:
       Self.lowercase(&text)
     case .strip(let left, let right):
@@ -74,6 +74,30 @@ enum Normalizer: Sendable {
       alphabet.spell(text.span, into: &result)
       text = result
     }
+  }
+
+  /// `tokenizers` has the tables of Unicode 9, and models have been trained behind them: characters of later versions are no marks,
+  /// combine with nothing and keep marks apart.
+  private static func normalizedByOldTables(_ text: [UInt8], _ form: UnicodeForm) -> [UInt8] {
+    var result: [UInt8] = []
+    var start = 0
+    var index = 0
+    while index < text.count {
+      let end = min(text.count, index + utf8Length(lead: text[index]))
+      // Every character of one byte is as old as Unicode.
+      if end - index > 1, let scalar = firstScalar(of: text.span.extracting(index..<end)), isLater(scalar) {
+        result += normalized(Array(text[start..<index]), form) + text[index..<end]
+        start = end
+      }
+      index = end
+    }
+    return start == 0 ? normalized(text, form) : result + normalized(Array(text[start...]), form)
+  }
+
+  /// Whether Unicode 9 did not have this character.
+  static func isLater(_ scalar: Unicode.Scalar) -> Bool {
+    guard let age = scalar.properties.age else { return true }
+    return age.major > 9
   }
 
   private static func normalized(_ text: [UInt8], _ form: UnicodeForm) -> [UInt8] {

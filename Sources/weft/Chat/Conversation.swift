@@ -219,6 +219,12 @@ struct Conversation {
 
   // MARK: Statistics
 
+  /// What the process has, beside what was planned.
+  private var memory: String {
+    let planned = "\(Readable.bytes(session.engine.memoryPlan.byteCount)) planned"
+    return MemoryPlan.residentBytes.map { "\(Readable.bytes($0)), \(planned)" } ?? planned
+  }
+
   private func showStatistics() {
     let model = session.engine.model
     let speed = totals.decodeSeconds > 0 ? Double(totals.answerTokens - totals.answers) / totals.decodeSeconds : 0
@@ -233,6 +239,7 @@ struct Conversation {
       ("weights", Readable.bytes(model.weightBytes)),
       ("adapters", "\(Readable.count(session.engine.adapters.count, "adapter")), \(Readable.bytes(adapterBytes))"),
       ("KV cache", Readable.bytes(model.kvBytes)),
+      ("memory", memory),
     ]
     for (name, value) in rows { print("  " + Readable.padded(name, 16) + value) }
   }

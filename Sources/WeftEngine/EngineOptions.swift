@@ -36,6 +36,8 @@ public struct EngineOptions: Sendable {
   /// Bytes that the process may have in memory, `MemoryPlan.byteCount`; what needs more is refused before it is loaded. nil for
   /// what the system has.
   public var maximumMemory: Int?
+  /// What happens to conversations that no longer fit.
+  public var contextPolicy: ContextPolicy
   /// The ranks of all adapters of a mixture together, where they read the same activations (q, k and v of one adapter of
   /// rank 16 are 48).
   public var maximumActiveRank: Int
@@ -43,7 +45,8 @@ public struct EngineOptions: Sendable {
   /// A value with these properties.
   public init(
     threads: Int? = nil, contextLength: Int? = nil, maximumSequences: Int = 8, maximumStepRows: Int = 512,
-    maximumLogitRows: Int = 8, kvType: KVType = .f16, maximumActiveRank: Int = 1024, maximumMemory: Int? = nil
+    maximumLogitRows: Int = 8, kvType: KVType = .f16, maximumActiveRank: Int = 1024, maximumMemory: Int? = nil,
+    contextPolicy: ContextPolicy = .stop
   ) {
     self.threads = threads ?? EngineOptions.processorCount
     self.contextLength = contextLength
@@ -53,6 +56,7 @@ public struct EngineOptions: Sendable {
     self.kvType = kvType
     self.maximumActiveRank = maximumActiveRank
     self.maximumMemory = maximumMemory
+    self.contextPolicy = contextPolicy
   }
 
   /// Processors that this process may use.

@@ -91,6 +91,10 @@ public struct MemoryPlan: Sendable {
       Storage.residentBytes(sizes.kvBytes))
     add("workspace", "\(sizes.rows) rows a step, \(sizes.logitRows) with logits", Storage.residentBytes(sizes.workspaceBytes))
     add("tokenizer", "with chat template, as measured", textBytes)
+    let vocabulary = weights.config.vocabularySize
+    add(
+      "sampler", "\(vocabulary) candidates",
+      Sampler.byteCount(vocabularySize: vocabulary, maximumHistory: sizes.contextLength))
   }
 
   /// A plan with one more adapter; one of the same name is replaced.

@@ -38,13 +38,14 @@ struct ModelOptions: ParsableArguments {
   /// Opens the model with its adapters and router.
   func open(
     maximumSequences: Int = 1, context minimum: Int? = nil, logitRows: Int = 8,
-    kvType standard: EngineOptions.KVType = .f16
+    kvType standard: EngineOptions.KVType = .f16, contextPolicy: ContextPolicy = .stop
   ) throws -> Session {
     let demo = model == nil ? try DemoModel.find() : nil
     let path = model ?? demo?.model ?? ""
     let options = EngineOptions(
       threads: threads, contextLength: context ?? minimum, maximumSequences: maximumSequences, maximumLogitRows: logitRows,
-      kvType: kvType ?? standard, maximumMemory: maxMemory?.byteCount)
+      kvType: kvType ?? standard, maximumMemory: maxMemory?.byteCount,
+      contextPolicy: contextPolicy)
     Terminal.showProgress("loading \(path)")
     defer { Terminal.showProgress("") }
     let engine = try Engine(model: path, options: options)

@@ -54,8 +54,7 @@ struct ContextPolicyTests {
 
   @Test func neverSplitsATurnNorDropsTheLast() throws {
     let engine = try engine(.dropOldest)
-    let tool = Message(role: "user", content: "tool says 5")
-    let turns: [Message] = [.user("one"), .assistant("first"), .assistant("second"), tool]
+    let turns: [Message] = [.user("one"), .assistant("first"), .assistant("second"), .user("two")]
     #expect(try engine.messagesToDrop(turns, maximumTokens: 16) == 0)
     // Too long even alone: nothing is left out in silence, the request is refused.
     let huge = turn(1) + turn(2, 200).prefix(1)
@@ -64,7 +63,7 @@ struct ContextPolicyTests {
     #expect(error?.status == .invalidArgument && error?.message.contains("context of 128") == true)
     // The last turn fits, but leaves less than the reserve: it is answered as far as the context goes.
     var words = 1
-    while try count(Array(turn(1, words + 1).prefix(1)), engine) < Self.context - 4 { words += 1 }
+    while try count(Array(turn(1, words).prefix(1)), engine) <= Self.context - 16 { words += 5 }
     let tight = try engine.generate(request(turn(0) + turn(1, words).prefix(1)))
     #expect(tight.droppedMessageCount == 2 && tight.isContextFull && tight.finishReason == .length)
     #expect(tight.promptTokenCount + tight.tokens.count == Self.context)

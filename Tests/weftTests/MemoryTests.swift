@@ -64,6 +64,36 @@ struct MemoryTests {
     #expect(try Weft(["inspect", "--context", "5", Self.demo]).errors.contains("--plan"))
   }
 
+  /// What the refusal says would fit does fit, and four blocks more do not. (The program itself differs a little from run to run.)
+  @Test func refusesAndSaysWhatFits() throws {
+    func plan(_ more: String...) throws -> Weft { try Weft(["inspect", "--plan", Self.demo] + more) }
+    let total = try #require(try plan().output.firstMatch(of: /together +([0-9.]+) MB/))
+    let whole = try #require(Double(total.1))
+    let less = "\(whole - 2)M"
+    let refused = try plan("--max-memory", less)
+    #expect(refused.status == 71)
+    let advice = try #require(
+      refused.errors.firstMatch(of: /what would fit: a context of (\d+) tokens, or/), "\(refused.errors)")
+    let context = try #require(Int(advice.1))
+    #expect(context > 512 && context < 1024 && context % 16 == 0)
+    #expect(refused.errors.contains("a context of 1024 tokens with keys and values in q8_0"))
+    #expect(try plan("--max-memory", less, "--context", "\(context - 64)").status == 0)
+    #expect(try plan("--max-memory", less, "--context", "\(context + 64)").status == 71)
+    #expect(try plan("--max-memory", less, "--kv-type", "q8_0").status == 0)
+    let several = try plan("--max-memory", "\(whole + 9)M", "--parallel", "4")
+    #expect(several.errors.contains("what would fit: 2 sequences of 1024 tokens, or"), "\(several.errors)")
+    #expect(try plan("--max-memory", "\(whole + 9)M", "--parallel", "2").status == 0)
+    #expect(try plan("--max-memory", "1M").errors.contains("without any context"))
+    // Adapters count, before the model is loaded and after.
+    let adapters = ["clock", "dates", "roman", "sort"].flatMap {
+      ["--adapter", "\($0)=\(TestPaths.package)/Models/demo/experts/\($0)"]
+    }
+    let enough = "\(whole + 2)M"
+    #expect(try plan("--max-memory", enough).status == 0)
+    #expect(try Weft(["inspect", "--plan", Self.demo, "--max-memory", enough] + adapters).status == 71)
+    #expect(try Weft(["run", "--model", Self.demo, "--max-memory", enough, "hello"] + adapters).status == 71)
+  }
+
   private static func writeModel(_ folder: TemporaryFolder) throws {
     let (hidden, layers, wide, words) = (512, 8, 2048, 16000)
     try folder.write(

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "include/memory.h"
 
+#include <stdlib.h>  // __GLIBC__
+
 #if defined(__GLIBC__)
 #include <malloc.h>
 

@@ -9,6 +9,8 @@ struct AdapterPool {
   struct Loaded {
     let adapter: Adapter
     let resident: ResidentAdapter
+    /// Packed, and as it is stored.
+    var byteCount: Int { adapter.byteCount + resident.byteCount }
   }
 
   private var loaded: [String: Loaded] = [:]

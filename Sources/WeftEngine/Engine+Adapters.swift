@@ -33,15 +33,31 @@ extension Engine {
     }
   }
 
+  /// What the engine and its adapters take in memory.
+  public var memoryPlan: MemoryPlan {
+    var plan = basePlan
+    for name in adapterPool.names {
+      if let loaded = adapterPool[name] { plan.add(adapter: name, byteCount: loaded.byteCount) }
+    }
+    return plan
+  }
+
   /// Loads a PEFT folder under a name. Running sequences are not disturbed: one that uses an adapter of this name keeps the one
-  /// that it began with.
+  /// that it began with. What would make the engine larger than its options allow is refused.
   public func loadAdapter(_ name: String, from path: String) throws(EngineError) {
     let adapter: Adapter
     do { adapter = try AdapterReader.read(folder: path, name: name, base: weights.shape) } catch { throw EngineError(error) }
     do {
       let resident = try ResidentAdapter(adapter.deltas, groups: weights.inputGroups, pool: pool)
-      adapterPool.insert(AdapterPool.Loaded(adapter: adapter, resident: resident))
-    } catch { throw EngineError(error) }
+      let loaded = AdapterPool.Loaded(adapter: adapter, resident: resident)
+      var plan = memoryPlan
+      plan.add(adapter: name, byteCount: loaded.byteCount)
+      try plan.validate()
+      adapterPool.insert(loaded)
+      ProcessMemory.trimHeap()
+    } catch let error as StorageError { throw EngineError(error) } catch let error as EngineError { throw error } catch {
+      throw EngineError(.outOfMemory, "\(error)")
+    }
   }
 
   /// Forgets an adapter. Its memory is free when the last sequence that uses it has ended.

@@ -17,12 +17,15 @@ extension Engine {
       throw EngineError(.invalidArgument, "maximum tokens: expected 1 or more, found \(request.maximumTokens)")
     }
     try checkSampling(request)
-    let tokens = try promptTokens(request.prompt)
+    let (prompt, dropped) = try fitted(request)
+    request.prompt = prompt
+    let tokens = try promptTokens(prompt)
     guard tokens.count < contextLength else {
       throw EngineError(
         .invalidArgument,
         "prompt: expected fewer tokens than the context of \(contextLength), found \(tokens.count); "
-          + "shorten it, or open the engine with a longer context (the model allows \(model.trainedContextLength))")
+          + "shorten it, begin a new conversation, or open the engine with a longer context "
+          + "(the model allows \(model.trainedContextLength))")
     }
     let mixture = try activeMixture(request.activation)
     let sequence = TokenSequence(
@@ -30,6 +33,7 @@ extension Engine {
       routingTokens: request.activation.isRouted ? routingTokens(request.prompt, tokens) : [],
       maximumCount: min(contextLength, tokens.count + min(request.maximumTokens, contextLength)),
       sampling: samplingState(request.sampling), constraint: try constraint(for: request), tokenizer: tokenizer)
+    sequence.result.droppedMessageCount = dropped
     sequence.mixture = mixture
     switch request.activation {
     case .base: sequence.pendingActivation = []
@@ -213,6 +217,7 @@ extension Engine {
     }
     let now = ContinuousClock.now
     sequence.result.finishReason = reason
+    sequence.result.isContextFull = sequence.tokens.count >= contextLength
     sequence.result.prefillSeconds = (sequence.begin ?? now).seconds(to: sequence.firstToken ?? now)
     sequence.result.decodeSeconds = (sequence.firstToken ?? now).seconds(to: now)
     blocks.release(sequence.blocks)

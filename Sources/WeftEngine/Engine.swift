@@ -25,6 +25,8 @@ public final class Engine {
   let pool: ThreadPool
   let weights: ModelWeights
   let transformer: Transformer
+  /// What it takes without adapters.
+  let basePlan: MemoryPlan
   let tokenizer: Tokenizer?
   let template: ChatTemplate?
   let batch: Batch
@@ -52,43 +54,39 @@ public final class Engine {
   public init(model path: String, options: EngineOptions = EngineOptions()) throws(EngineError) {
     let options = try options.validated()
     self.options = options
+    let program = ProgramMemory()
     let checkpoint: Checkpoint
     let kernels: Kernels
     do { checkpoint = try Checkpoint(path: path) } catch { throw EngineError(error) }
     do { kernels = try Kernels.best() } catch { throw EngineError(error) }
     do { pool = try ThreadPool(threads: options.threads) } catch { throw EngineError(error) }
-    do { weights = try ModelWeights(checkpoint, pool: pool) } catch { throw EngineError(error) }
-    let config = weights.config
-    (tokenizer, template) = try Engine.openTokenizer(checkpoint)
+    let weightSizes: WeightSizes
+    do { weightSizes = try WeightSizes(checkpoint) } catch { throw EngineError(error) }
+    let config = weightSizes.config
+    let text = try TextParts(checkpoint)
+    (tokenizer, template) = (text.tokenizer, text.template)
     if let tokenizer, tokenizer.vocabularySize > config.vocabularySize {
       throw EngineError(
         .corruptFile,
         "\(path): tokenizer: expected at most \(config.vocabularySize) tokens, as the embedding has rows, found \(tokenizer.vocabularySize)"
       )
     }
+    let sizes = try EngineSizes(options, config)
+    basePlan = try MemoryPlan(
+      program: program.byteCount(besides: checkpoint), weights: weightSizes, sizes: sizes, textBytes: text.byteCount,
+      options: options)
+    try basePlan.validate()
 
+    do { weights = try ModelWeights(checkpoint, pool: pool) } catch { throw EngineError(error) }
     endTokens = (tokenizer?.endTokens ?? []).union(config.endTokens)
-    contextLength = options.contextLength ?? min(4096, config.contextLength)
-    guard contextLength <= config.contextLength else {
-      throw EngineError(
-        .invalidArgument,
-        "context length: expected at most \(config.contextLength), as the model was made for, found \(contextLength)")
-    }
-    let sequenceBlocks = BlockManager.blocks(for: contextLength)
-    let routing = BlockManager.blocks(for: Engine.routingWindow)
-    let (total, overflow) = sequenceBlocks.multipliedReportingOverflow(by: options.maximumSequences)
-    guard !overflow, total < Int32.max - 65536 else {
-      throw EngineError(.outOfMemory, "KV cache: \(options.maximumSequences) sequences of \(contextLength) tokens are too many")
-    }
-    blocks = BlockManager(blockCount: total + routing)
-    routingBlocks = blocks.allocate(routing) ?? []
+    contextLength = sizes.contextLength
+    blocks = BlockManager(blockCount: sizes.blockCount)
+    routingBlocks = blocks.allocate(sizes.routingBlocks) ?? []
     do {
-      let cache = try KVCache(
-        config: config, blockCount: total + routing, dtype: options.kvType.dtype)
+      let cache = try KVCache(config: config, blockCount: sizes.blockCount, dtype: options.kvType.dtype)
       transformer = try Transformer(
-        weights: weights, cache: cache, kernels: kernels, pool: pool, maximumRows: options.maximumStepRows,
-        maximumLogitRows: min(options.maximumStepRows, max(options.maximumSequences, options.maximumLogitRows)),
-        maximumDeltaWidth: options.maximumActiveRank, contextLength: contextLength)
+        weights: weights, cache: cache, kernels: kernels, pool: pool, maximumRows: sizes.rows,
+        maximumLogitRows: sizes.logitRows, maximumDeltaWidth: sizes.deltaWidth, contextLength: contextLength)
     } catch let error as StorageError { throw EngineError(error) } catch let error as ModelError {
       throw EngineError(error)
     } catch {
@@ -99,29 +97,7 @@ public final class Engine {
     model = ModelSummary(
       path: path, config: config, weights: weights, kernels: kernels, transformer: transformer,
       contextLength: contextLength, threads: options.threads, hasChatTemplate: template != nil)
-  }
-
-  private static func openTokenizer(_ checkpoint: Checkpoint) throws(EngineError) -> (Tokenizer?, ChatTemplate?) {
-    let tokenizer: Tokenizer?
-    if let gguf = checkpoint.gguf {
-      // What llama.cpp's programs write into files without one.
-      let kind = gguf.metadata["tokenizer.ggml.model"]?.string ?? "none"
-      do {
-        tokenizer =
-          ["none", "no_vocab"].contains(kind) ? nil : try Tokenizer(metadata: gguf.metadata, location: checkpoint.path)
-      } catch { throw EngineError(error) }
-    } else {
-      tokenizer = try Engine.tokenizer(folder: checkpoint.path)
-    }
-    guard let source = tokenizer?.chatTemplate else { return (tokenizer, nil) }
-    do { return (tokenizer, try ChatTemplate(source: source, location: "\(checkpoint.path): chat template")) } catch {
-      throw EngineError(error)
-    }
-  }
-
-  /// The tokenizer of a Hugging Face folder; nil when the folder has no file of one.
-  static func tokenizer(folder: String) throws(EngineError) -> Tokenizer? {
-    guard Tokenizer.isPresent(in: folder) else { return nil }
-    do { return try Tokenizer(folder: folder) } catch { throw EngineError(error) }
+    // Loading leaves holes: what was parsed is no longer needed.
+    ProcessMemory.trimHeap()
   }
 }

@@ -33,6 +33,11 @@ public struct EngineOptions: Sendable {
   public var maximumLogitRows: Int
   /// How keys and values are stored.
   public var kvType: KVType
+  /// Bytes that the process may have in memory, `MemoryPlan.byteCount`; what needs more is refused before it is loaded. nil for
+  /// what the system has.
+  public var maximumMemory: Int?
+  /// What happens to conversations that no longer fit.
+  public var contextPolicy: ContextPolicy
   /// The ranks of all adapters of a mixture together, where they read the same activations (q, k and v of one adapter of
   /// rank 16 are 48).
   public var maximumActiveRank: Int
@@ -40,7 +45,8 @@ public struct EngineOptions: Sendable {
   /// A value with these properties.
   public init(
     threads: Int? = nil, contextLength: Int? = nil, maximumSequences: Int = 8, maximumStepRows: Int = 512,
-    maximumLogitRows: Int = 8, kvType: KVType = .f16, maximumActiveRank: Int = 1024
+    maximumLogitRows: Int = 8, kvType: KVType = .f16, maximumActiveRank: Int = 1024, maximumMemory: Int? = nil,
+    contextPolicy: ContextPolicy = .stop
   ) {
     self.threads = threads ?? EngineOptions.processorCount
     self.contextLength = contextLength
@@ -49,6 +55,8 @@ public struct EngineOptions: Sendable {
     self.maximumLogitRows = maximumLogitRows
     self.kvType = kvType
     self.maximumActiveRank = maximumActiveRank
+    self.maximumMemory = maximumMemory
+    self.contextPolicy = contextPolicy
   }
 
   /// Processors that this process may use.
@@ -59,7 +67,7 @@ public struct EngineOptions: Sendable {
       ("threads", threads, 1...1024), ("context length", contextLength ?? 1, 1...(1 << 26)),
       ("maximum sequences", maximumSequences, 1...65536), ("maximum step rows", maximumStepRows, 1...65536),
       ("maximum logit rows", maximumLogitRows, 1...65536),
-      ("maximum active rank", maximumActiveRank, 16...(1 << 20)),
+      ("maximum active rank", maximumActiveRank, 16...(1 << 20)), ("maximum memory", maximumMemory ?? 1, 1...Int.max),
     ]
     for (name, value, range) in sizes where !range.contains(value) {
       throw EngineError(.invalidArgument, "\(name): expected \(range.lowerBound) to \(range.upperBound), found \(value)")

@@ -52,6 +52,10 @@ public struct GenerationResult: Sendable {
   public var logProbabilities: [TokenLogProbabilities] = []
   /// Why it ended.
   public var finishReason = FinishReason.length
+  /// Whether prompt and answer fill the context: then `length` means that, and not the request's longest answer.
+  public var isContextFull = false
+  /// Messages that `ContextPolicy.dropOldest` left out of the prompt.
+  public var droppedMessageCount = 0
   /// What went wrong, when `finishReason` is `failed`.
   public var error: EngineError?
   /// Tokens of the prompt.

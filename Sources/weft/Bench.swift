@@ -8,8 +8,9 @@ struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measure prefill and decode speed of a model, alone and with adapters.",
     discussion: """
-      Prints tokens per second: the median of several repetitions. `make bench` runs it on synthetic models of real shapes,
-      beside llama.cpp when asked.
+      Prints tokens per second: the median of several repetitions; and the memory of the process, after loading and after the \
+      context was full, beside what `weft inspect --plan` says. `make bench` runs it on synthetic models of real shapes, beside \
+      llama.cpp when asked.
 
         weft bench --model base.gguf --threads 2
         weft bench --model base.gguf --adapter a=adapters/a --adapter b=adapters/b --json
@@ -23,6 +24,8 @@ struct Bench: ParsableCommand {
   var adapters: [AdapterArgument] = []
   @Option(help: "Threads.")
   var threads: Int?
+  @Option(help: "How keys and values are stored (default: f16).")
+  var kvType: EngineOptions.KVType?
   @Option(help: "Tokens of the prompt.")
   var prefill = 512
   @Option(help: "Tokens to generate.")
@@ -40,12 +43,15 @@ struct Bench: ParsableCommand {
 
   func run() throws {
     let engine = try Engine(
-      model: model, options: EngineOptions(threads: threads, contextLength: prefill + decode + 1, maximumSequences: 1))
+      model: model,
+      options: EngineOptions(
+        threads: threads, contextLength: prefill + decode + 1, maximumSequences: 1, kvType: kvType ?? .f16))
     for adapter in adapters {
       guard let path = adapter.path else { throw ValidationError("--adapter: expected NAME=PATH, found \(adapter.name)") }
       try engine.loadAdapter(adapter.name, from: path)
     }
     let active = adapters.map(\.weighted)
+    let loaded = MemoryPlan.residentBytes ?? 0
     var prefillSpeeds: [Double] = []
     var decodeSpeeds: [Double] = []
     for repetition in 0...repetitions {
@@ -59,15 +65,20 @@ struct Bench: ParsableCommand {
       decodeSpeeds.append(result.tokensPerSecond)
     }
     let (prefillSpeed, decodeSpeed) = (median(prefillSpeeds), median(decodeSpeeds))
+    let (planned, full) = (engine.memoryPlan.byteCount, MemoryPlan.residentBytes ?? 0)
     if json {
       print(
         "{\"prefill_tokens_per_second\": \(prefillSpeed), \"decode_tokens_per_second\": \(decodeSpeed), \"threads\": \(engine.model.threads), "
-          + "\"isa\": \"\(engine.model.isa)\", \"adapters\": \(active.count)}")
+          + "\"isa\": \"\(engine.model.isa)\", \"adapters\": \(active.count), \"planned_bytes\": \(planned), "
+          + "\"loaded_bytes\": \(loaded), \"full_bytes\": \(full)}")
     } else {
       let threads = Readable.count(engine.model.threads, "thread")
       print("\(model): \(threads), \(engine.model.isa), \(Readable.count(active.count, "adapter"))")
       print("  prefill of \(prefill): \(Readable.decimal(prefillSpeed, digits: 1)) tokens/s")
       print("  decode of \(decode): \(Readable.decimal(decodeSpeed, digits: 1)) tokens/s")
+      print(
+        "  memory: \(Readable.bytes(planned)) planned, \(Readable.bytes(loaded)) loaded, "
+          + "\(Readable.bytes(full)) with a full context")
     }
   }
 

@@ -9,12 +9,14 @@ import WeftRouting
 /// `weft inspect`: what is in a file.
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Show what is in a model, an adapter or a router, with sizes.",
+    abstract: "Show what is in a model, an adapter or a router, with sizes; or what loading it takes in memory.",
     discussion: """
       PATH is a GGUF file, a Hugging Face folder, a PEFT folder, a router, or any safetensors file. Nothing is computed, so a \
-      file that Weft cannot run can be looked at as well.
+      file that Weft cannot run can be looked at as well. With --plan, PATH is a model: what its weights, keys and values, \
+      activations and adapters will take in memory, item by item, without loading it.
 
         weft inspect Models/demo/base.gguf
+        weft inspect --plan --context 1024 --kv-type q8_0 Models/demo/base.gguf
         weft inspect Models/demo/experts/roman
         weft inspect Models/demo/router.safetensors
       """)
@@ -22,7 +24,18 @@ struct Inspect: ParsableCommand {
   @Argument(help: ArgumentHelp("File or folder.", valueName: "path"))
   var path: String
 
+  @Flag(help: "Show what loading the model takes in memory. The options below say how it would be loaded.")
+  var plan = false
+
+  @OptionGroup(title: "Plan")
+  var loading: PlanOptions
+
+  func validate() throws {
+    if !plan, let name = loading.given { throw ValidationError("\(name): expected together with --plan") }
+  }
+
   func run() throws {
+    if plan { return try loading.lines(path).forEach { print($0) } }
     do {
       for line in try FileDescription(path).lines { print(line) }
     } catch let error as FormatError { throw EngineError(error) } catch let error as RouterError { throw EngineError(error) }

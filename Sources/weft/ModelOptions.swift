@@ -30,16 +30,22 @@ struct ModelOptions: ParsableArguments {
   @Option(help: "How keys and values are stored (default: f16; for logits f32).")
   var kvType: EngineOptions.KVType?
 
+  @Option(
+    help: ArgumentHelp(
+      "Refuse to load what needs more memory, as in 800M, 4G or 4Gi (default: what the system has).", valueName: "size"))
+  var maxMemory: MemorySize?
+
   /// Opens the model with its adapters and router.
   func open(
     maximumSequences: Int = 1, context minimum: Int? = nil, logitRows: Int = 8,
-    kvType standard: EngineOptions.KVType = .f16
+    kvType standard: EngineOptions.KVType = .f16, contextPolicy: ContextPolicy = .stop
   ) throws -> Session {
     let demo = model == nil ? try DemoModel.find() : nil
     let path = model ?? demo?.model ?? ""
     let options = EngineOptions(
       threads: threads, contextLength: context ?? minimum, maximumSequences: maximumSequences, maximumLogitRows: logitRows,
-      kvType: kvType ?? standard)
+      kvType: kvType ?? standard, maximumMemory: maxMemory?.byteCount,
+      contextPolicy: contextPolicy)
     Terminal.showProgress("loading \(path)")
     defer { Terminal.showProgress("") }
     let engine = try Engine(model: path, options: options)

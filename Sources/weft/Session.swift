@@ -50,7 +50,7 @@ struct Session {
     var parts = [mixtures.isEmpty ? "base" : mixtures, Readable.count(result.tokens.count, "token")]
     if result.tokensPerSecond > 0 { parts.append(Readable.decimal(result.tokensPerSecond, digits: 0) + " tokens/s") }
     switch result.finishReason {
-    case .length: parts.append("cut at the longest answer")
+    case .length: parts.append(result.isContextFull ? "cut: the context is full" : "cut at the longest answer")
     case .cancelled: parts.append("stopped")
     case .endToken, .stopString, .grammarEnd, .failed: break
     }

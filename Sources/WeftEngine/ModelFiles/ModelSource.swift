@@ -33,7 +33,9 @@ package struct ModelSource {
 
   /// The type that leaves most numbers as they are.
   package var ownType: QuantizationType {
-    let counts = parts.filter { $0.shape.count > 1 }.reduce(into: [DType: Int]()) { $0[$1.dtype, default: 0] += $1.elementCount }
+    let counts = parts.filter { $0.shape.count > 1 }.reduce(into: [DType: Int]()) {
+      $0[$1.dtype, default: 0] += $1.elementCount
+    }
     let most = counts.max { ($0.value, $1.key.rawValue) < ($1.value, $0.key.rawValue) }?.key
     return QuantizationType.allCases.first { $0.dtype == most } ?? .f16
   }
@@ -92,7 +94,7 @@ package struct ModelSource {
 
   /// The tokenizer of a folder, or that there is none.
   private static func tokenizerFields(folder: String, _ config: ModelConfig) throws(EngineError) -> [GGUFWriter.Pair] {
-    guard let tokenizer = try Engine.tokenizer(folder: folder) else { return [("tokenizer.ggml.model", .string("none"))] }
+    guard let tokenizer = try TextParts.tokenizer(folder: folder) else { return [("tokenizer.ggml.model", .string("none"))] }
     do { return try tokenizer.ggufMetadata(vocabularySize: config.vocabularySize, location: folder) } catch {
       throw EngineError(error)
     }

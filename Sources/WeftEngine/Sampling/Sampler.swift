@@ -20,6 +20,9 @@ package final class Sampler {
   /// The logits as the model made them, for log-probabilities.
   let untouched: UnsafeMutablePointer<Float>
 
+  /// Bytes that a sampler takes: its candidates, counts and logits, and lengths of repetitions.
+  static func byteCount(vocabularySize: Int, maximumHistory: Int) -> Int { vocabularySize * 28 + maximumHistory * 4 }
+
   /// `maximumHistory`: how many tokens back DRY looks at most.
   package init(vocabularySize: Int, maximumHistory: Int) {
     self.vocabularySize = vocabularySize

@@ -19,6 +19,12 @@ struct Chat: ParsableCommand {
   @OptionGroup(title: "Model")
   var model: ModelOptions
 
+  @Option(
+    help: ArgumentHelp(
+      "When the conversation no longer fits: 'stop', or 'drop-oldest' to forget its oldest turns and keep the system prompt.",
+      valueName: "policy"))
+  var contextPolicy = ContextPolicy.dropOldest
+
   @OptionGroup(title: "Generation")
   var generation: GenerationFlags
 
@@ -29,7 +35,7 @@ struct Chat: ParsableCommand {
   var form: GrammarFlags
 
   func run() throws {
-    let session = try model.open()
+    let session = try model.open(contextPolicy: contextPolicy)
     guard session.engine.model.hasChatTemplate else {
       throw EngineError(
         .unsupported, "\(session.engine.model.path): expected a chat template, found none; 'weft run' continues raw text")

@@ -100,19 +100,13 @@ struct Conversation {
     totals.decodeSeconds += result.decodeSeconds
   }
 
-  /// Drops the oldest turns until the conversation leaves room for an answer. The newest message always stays.
+  /// Drops the oldest turns until the conversation leaves room for an answer, when that is the engine's policy.
   private mutating func forgetWhatDoesNotFit() throws(EngineError) {
+    let count = try session.engine.messagesToDrop(prompt, maximumTokens: maximumTokens)
+    guard count > 0 else { return }
+    messages.removeFirst(count)
     let limit = session.engine.model.contextLength
-    let room = min(maximumTokens, limit / 4)
-    var forgotten = 0
-    while messages.count > 1, try session.engine.tokenize(session.engine.render(prompt)).count + room > limit {
-      let turn = messages.dropFirst().firstIndex { $0.role == "user" } ?? 1
-      messages.removeFirst(turn)
-      forgotten += turn
-    }
-    if forgotten > 0 {
-      show("forgot the oldest \(Readable.count(forgotten, "message")): the context holds \(limit) tokens")
-    }
+    show("forgot the oldest \(Readable.count(count, "message")): the context holds \(limit) tokens")
   }
 
   /// A line about the conversation rather than of it: on standard error when the answers go to a file.
@@ -219,6 +213,12 @@ struct Conversation {
 
   // MARK: Statistics
 
+  /// What the process has, beside what was planned.
+  private var memory: String {
+    let planned = "\(Readable.bytes(session.engine.memoryPlan.byteCount)) planned"
+    return MemoryPlan.residentBytes.map { "\(Readable.bytes($0)), \(planned)" } ?? planned
+  }
+
   private func showStatistics() {
     let model = session.engine.model
     let speed = totals.decodeSeconds > 0 ? Double(totals.answerTokens - totals.answers) / totals.decodeSeconds : 0
@@ -233,6 +233,7 @@ struct Conversation {
       ("weights", Readable.bytes(model.weightBytes)),
       ("adapters", "\(Readable.count(session.engine.adapters.count, "adapter")), \(Readable.bytes(adapterBytes))"),
       ("KV cache", Readable.bytes(model.kvBytes)),
+      ("memory", memory),
     ]
     for (name, value) in rows { print("  " + Readable.padded(name, 16) + value) }
   }

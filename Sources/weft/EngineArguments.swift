@@ -3,5 +3,6 @@
 public import ArgumentParser
 public import WeftEngine
 
-// Its cases have the spelling of the command line.
+// Their cases have the spelling of the command line.
 extension EngineOptions.KVType: ExpressibleByArgument {}
+extension ContextPolicy: ExpressibleByArgument {}

@@ -45,7 +45,9 @@ extension Engine {
     let windows = try windows(of: text, length: window, limit: maximumWindows)
     var result = Perplexity()
     for (index, tokens) in windows.enumerated() {
-      for logLikelihood in try logLikelihoods(of: tokens, from: window / 2 + 1, adapters: adapters) { result.add(logLikelihood) }
+      for logLikelihood in try logLikelihoods(of: tokens, from: window / 2 + 1, adapters: adapters) {
+        result.add(logLikelihood)
+      }
       onWindow(result, index + 1, windows.count)
     }
     return result

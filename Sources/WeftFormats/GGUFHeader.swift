@@ -46,7 +46,8 @@ struct GGUFHeader {
         let count = dtype.byteCount(elements: elements),
         case let (end, overflow) = offset.addingReportingOverflow(count), !overflow, end < Int.max / 2
       else {
-        throw .malformed(location: place, expected: "rows of whole \(dtype.name) blocks, below 2^62 bytes", found: "shape \(shape)")
+        throw .malformed(
+          location: place, expected: "rows of whole \(dtype.name) blocks, below 2^62 bytes", found: "shape \(shape)")
       }
       bytes += GGUFField.lengthAndText(name) + GGUFField.littleEndian(UInt32(shape.count))
       for length in shape.reversed() { bytes += GGUFField.littleEndian(UInt64(length)) }
@@ -82,7 +83,9 @@ extension GGUFFile {
     header.bytes.withUnsafeBytes { storage.bytes.copyMemory(from: $0) }
     var place = header.bytes.count
     for (vector, count) in zip(vectors, header.byteCounts) {
-      vector.values.withUnsafeBytes { if let base = $0.baseAddress { (storage.base + place).copyMemory(from: base, byteCount: count) } }
+      vector.values.withUnsafeBytes {
+        if let base = $0.baseAddress { (storage.base + place).copyMemory(from: base, byteCount: count) }
+      }
       place += count + header.padding(after: count)
     }
     try self.init(storage: storage, path: path)

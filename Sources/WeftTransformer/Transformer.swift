@@ -81,7 +81,8 @@ package final class Transformer {
     let batch = self.batch
     let layerCount = min(batch.layerLimit ?? config.layerCount, config.layerCount)
     let layers = weights.layers
-    let step = Step(batch: batch, workspace: workspace, config: config, kernels: kernels, cache: cache, worker: worker,
+    let step = Step(
+      batch: batch, workspace: workspace, config: config, kernels: kernels, cache: cache, worker: worker,
       recorder: recorder)
     step.embed(weights, rotaries, first: layers[0])
     for index in 0..<layerCount {

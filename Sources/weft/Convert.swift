@@ -33,7 +33,8 @@ struct Convert: ParsableCommand {
   func run() throws {
     var isFolder: ObjCBool = false
     if FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), !isFolder.boolValue {
-      throw EngineError(.invalidArgument, "\(folder): expected a folder, found a file; weft quantize changes the type of a GGUF file")
+      throw EngineError(
+        .invalidArgument, "\(folder): expected a folder, found a file; weft quantize changes the type of a GGUF file")
     }
     Terminal.showProgress("reading \(folder)")
     defer { Terminal.showProgress("") }

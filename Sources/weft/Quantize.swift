@@ -18,7 +18,8 @@ struct TensorTypeArgument: ExpressibleByArgument {
 
   init?(argument: String) {
     let parts = argument.split(separator: "=", maxSplits: 1)
-    guard parts.count == 2, let dtype = DType.allCases.first(where: { $0.name == parts[1].uppercased() }), dtype.isEncodable else {
+    guard parts.count == 2, let dtype = DType.allCases.first(where: { $0.name == parts[1].uppercased() }), dtype.isEncodable
+    else {
       return nil
     }
     (name, self.dtype) = (String(parts[0]), dtype)

@@ -27,12 +27,14 @@ struct GGUFWriterTests {
 
   @Test func everyKindOfValueIsReadBack() throws {
     let fields: [(String, GGUFField, GGUFValue)] = [
-      ("uint8", .uint8(250), .unsigned(250)), ("int8", .int8(-100), .signed(-100)), ("uint16", .uint16(65000), .unsigned(65000)),
+      ("uint8", .uint8(250), .unsigned(250)), ("int8", .int8(-100), .signed(-100)),
+      ("uint16", .uint16(65000), .unsigned(65000)),
       ("int16", .int16(-30000), .signed(-30000)), ("uint32", .uint32(.max), .unsigned(4_294_967_295)),
       ("int32", .int32(.min), .signed(-2_147_483_648)), ("uint64", .uint64(.max), .unsigned(.max)),
       ("int64", .int64(.min), .signed(.min)), ("float32", .float32(0.1), .float(Double(Float(0.1)))),
       ("float64", .float64(0.1), .float(0.1)), ("bool", .bool(true), .bool(true)),
-      ("string", .string("Ünï\u{0}cöde"), .string("Ünï\u{0}cöde")), ("strings", .strings(["a", "", "bc"]), .strings(["a", "", "bc"])),
+      ("string", .string("Ünï\u{0}cöde"), .string("Ünï\u{0}cöde")),
+      ("strings", .strings(["a", "", "bc"]), .strings(["a", "", "bc"])),
       ("int32s", .int32s([-1, 2]), .integers([-1, 2])), ("uint32s", .uint32s([.max]), .integers([4_294_967_295])),
       ("float32s", .float32s([1.5, -2]), .floats([1.5, -2])), ("bools", .bools([true, false]), .bools([true, false])),
     ]

@@ -33,7 +33,9 @@ package struct ModelSource {
 
   /// The type that leaves most numbers as they are.
   package var ownType: QuantizationType {
-    let counts = parts.filter { $0.shape.count > 1 }.reduce(into: [DType: Int]()) { $0[$1.dtype, default: 0] += $1.elementCount }
+    let counts = parts.filter { $0.shape.count > 1 }.reduce(into: [DType: Int]()) {
+      $0[$1.dtype, default: 0] += $1.elementCount
+    }
     let most = counts.max { ($0.value, $1.key.rawValue) < ($1.value, $0.key.rawValue) }?.key
     return QuantizationType.allCases.first { $0.dtype == most } ?? .f16
   }

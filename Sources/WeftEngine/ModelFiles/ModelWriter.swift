@@ -22,7 +22,8 @@ package struct ModelWriter {
   ///   - importance: an importance matrix file.
   ///   - overrides: formats for tensors by name, or by a part of the name between dots (`attn_v`), that come before the plan's.
   package init(
-    _ source: ModelSource, type: QuantizationType, importance path: String? = nil, overrides: [(name: String, dtype: DType)] = [],
+    _ source: ModelSource, type: QuantizationType, importance path: String? = nil,
+    overrides: [(name: String, dtype: DType)] = [],
     threads: Int = EngineOptions.processorCount
   ) throws(EngineError) {
     self.source = source

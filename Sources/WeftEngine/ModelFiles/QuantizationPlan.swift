@@ -78,13 +78,15 @@ package struct QuantizationPlan: Sendable {
     for (name, dtype) in overrides {
       let concerned = columns.filter { tensor, _ in tensor == name || tensor.split(separator: ".").contains { $0 == name } }
       guard !concerned.isEmpty else {
-        throw EngineError(.invalidArgument, "tensor type: expected the name of a weight matrix or a part of it, found '\(name)'")
+        throw EngineError(
+          .invalidArgument, "tensor type: expected the name of a weight matrix or a part of it, found '\(name)'")
       }
       for (tensor, columns) in concerned {
         guard columns % dtype.blockElements == 0 else {
           throw EngineError(
             .invalidArgument,
-            "tensor '\(tensor)': expected rows of whole \(dtype.name) blocks (\(dtype.blockElements) elements), found \(columns) columns")
+            "tensor '\(tensor)': expected rows of whole \(dtype.name) blocks (\(dtype.blockElements) elements), found \(columns) columns"
+          )
         }
         plan.formats[tensor] = dtype
       }
@@ -144,7 +146,8 @@ package struct QuantizationPlan: Sendable {
     let isShared = model.layerCount == 80 && ["llama", "qwen2"].contains(model.architecture)
     switch type {
     case .q4_k_m where needsMoreBits(place, of: count), .q5_k_m where needsMoreBits(place, of: count): return .q6_k
-    case .q4_k_s where place < 4, .iq4_nl where model.groupSize >= 4, .q4_k_m where isShared, .q4_k_s where isShared: return .q5_k
+    case .q4_k_s where place < 4, .iq4_nl where model.groupSize >= 4, .q4_k_m where isShared, .q4_k_s where isShared:
+      return .q5_k
     default: return type.dtype
     }
   }

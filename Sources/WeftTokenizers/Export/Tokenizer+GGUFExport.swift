@@ -123,11 +123,13 @@ extension Tokenizer {
     for probe in PreTokenizerKind.probes {
       // NFC is left out knowingly.
       let text = isByteLevel ? String(decoding: pipeline.normalize(Array(probe.utf8)), as: UTF8.self) : probe
-      guard encode(text, addSpecial: true, parseSpecial: true) != other.encode(text, addSpecial: true, parseSpecial: true) else {
+      guard encode(text, addSpecial: true, parseSpecial: true) != other.encode(text, addSpecial: true, parseSpecial: true)
+      else {
         continue
       }
       throw .unsupported(
-        location: place, expected: "a tokenizer that GGUF can hold", found: "one that encodes \(JSON.text(text)) differently there")
+        location: place, expected: "a tokenizer that GGUF can hold",
+        found: "one that encodes \(JSON.text(text)) differently there")
     }
   }
 }

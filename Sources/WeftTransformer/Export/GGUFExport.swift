@@ -63,9 +63,13 @@ package struct GGUFExport {
         try append(norm, names.layer(layer, name))
       }
       let fuses = GGUFExport.fusesAttention.contains(architecture)
-      try append(sources, layer, fuses ? [("attn_qkv", [.query, .key, .value])] : [
-        ("attn_q", [.query]), ("attn_k", [.key]), ("attn_v", [.value]),
-      ])
+      try append(
+        sources, layer,
+        fuses
+          ? [("attn_qkv", [.query, .key, .value])]
+          : [
+            ("attn_q", [.query]), ("attn_k", [.key]), ("attn_v", [.value]),
+          ])
       try append(sources, layer, [("attn_output", [.output])])
       if config.layers[layer].isSparse {
         try appendExperts(sources, layer)

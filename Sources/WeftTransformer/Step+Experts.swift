@@ -119,7 +119,7 @@ extension Step {
 
   /// gate and up of the shared expert; its rows may be narrower than those of dense layers.
   @inline(__always)
-  private func sharedMemory(_ layer: DecoderLayer) -> Activations {
+  func sharedMemory(_ layer: DecoderLayer) -> Activations {
     workspace.feedForward.narrowed(to: layer.config.intermediateSize)
   }
 

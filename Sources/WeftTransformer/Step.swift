@@ -12,6 +12,8 @@ struct Step {
   let kernels: Kernels
   let cache: KVCache
   let worker: Worker
+  /// Gets the inputs of the linear maps; usually nil.
+  let recorder: InputRecorder?
 
   /// Rows in a slice: few enough that all threads get work, enough that a slice reuses the factors it loads.
   @inline(__always)
@@ -42,6 +44,7 @@ struct Step {
 
   /// hidden += W_o attention(...): the first half of a layer.
   func attention(_ layer: DecoderLayer, _ index: Int) {
+    recordAttentionInput(index)
     layer.attention.multiply(
       workspace.attentionIn, workspace.normed, layout: batch.layout, low: workspace.low, kernels, worker)
     worker.barrier()
@@ -53,6 +56,7 @@ struct Step {
     }
     worker.barrier()
     attend(layer, index)
+    recordAttentionOutput(layer, index)
     layer.output.multiply(
       workspace.projected, workspace.attentionOut, layout: batch.layout, low: workspace.low, kernels, worker)
     worker.barrier()
@@ -67,12 +71,16 @@ struct Step {
   }
 
   /// hidden += W_down(act(W_gate n) * (W_up n)): the second half of a layer. Without `next`, the last one.
-  func feedForward(_ layer: DecoderLayer, next: DecoderLayer?) {
+  func feedForward(_ layer: DecoderLayer, _ index: Int, next: DecoderLayer?) {
+    recordFeedForwardInput(layer, index)
     if let experts = layer.experts {
       chooseExperts(experts)
+      recordExperts(index, isDown: false)
       multiplyExperts(layer, experts)
       activateExperts(layer, experts)
       worker.barrier()
+      recordExperts(index, isDown: true)
+      if layer.down != nil { recordDownInput(layer, index, sharedMemory(layer)) }
       multiplyExpertsDown(layer, experts)
     } else if let group = layer.feedForward, let down = layer.down {
       let memory = workspace.feedForward.narrowed(to: layer.config.intermediateSize)
@@ -83,6 +91,7 @@ struct Step {
         activate(pieces, claimed.lowerBound, group, down, memory, layout: batch.layout, low: workspace.low)
       }
       worker.barrier()
+      recordDownInput(layer, index, memory)
       down.multiply(workspace.projected, memory, layout: batch.layout, low: workspace.low, kernels, worker)
     }
     worker.barrier()

@@ -21,6 +21,8 @@ package final class Transformer {
   package let maximumDeltaWidth: Int
   package let maximumRows: Int
   package let maximumLogitRows: Int
+  /// Gets the inputs of the linear maps of every step, while it is set.
+  package var recorder: InputRecorder?
   /// Bytes of activations and logits.
   package var workspaceByteCount: Int { workspace.byteCount }
 
@@ -79,11 +81,13 @@ package final class Transformer {
     let batch = self.batch
     let layerCount = min(batch.layerLimit ?? config.layerCount, config.layerCount)
     let layers = weights.layers
-    let step = Step(batch: batch, workspace: workspace, config: config, kernels: kernels, cache: cache, worker: worker)
+    let step = Step(
+      batch: batch, workspace: workspace, config: config, kernels: kernels, cache: cache, worker: worker,
+      recorder: recorder)
     step.embed(weights, rotaries, first: layers[0])
     for index in 0..<layerCount {
       step.attention(layers[index], index)
-      step.feedForward(layers[index], next: index + 1 < layerCount ? layers[index + 1] : nil)
+      step.feedForward(layers[index], index, next: index + 1 < layerCount ? layers[index + 1] : nil)
     }
     if layerCount == config.layerCount && batch.logitRowCount > 0 { step.logits(weights.head, norm: weights.outputNorm) }
   }

@@ -12,7 +12,7 @@ struct CommandLineTests {
 
   @Test(arguments: [
     [], ["chat"], ["run"], ["inspect"], ["tokenize"], ["logits"], ["router"], ["router", "train"], ["router", "eval"],
-    ["router", "show"], ["eval"], ["bench"],
+    ["router", "show"], ["eval"], ["bench"], ["quantize"], ["convert"], ["perplexity"], ["imatrix"],
   ])
   func helpHasExamples(command: [String]) throws {
     let help = try Weft(command + ["--help"])

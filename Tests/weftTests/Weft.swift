@@ -9,11 +9,18 @@ struct Weft {
   let output: String
   let errors: String
 
-  init(_ arguments: [String], input: String = "") throws {
+  /// - Parameter fileBlocks: the size that the system allows for files, in blocks of 512 bytes; nil: any.
+  init(_ arguments: [String], input: String = "", fileBlocks: Int? = nil) throws {
     let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+    let program = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
       .appendingPathComponent("weft")
-    process.arguments = arguments
+    if let fileBlocks {
+      process.executableURL = URL(fileURLWithPath: "/bin/sh")
+      process.arguments = ["-c", "ulimit -f \(fileBlocks); exec \"$0\" \"$@\"", program.path] + arguments
+    } else {
+      process.executableURL = program
+      process.arguments = arguments
+    }
     let (inputPipe, outputPipe, errorPipe) = (Pipe(), Pipe(), Pipe())
     process.standardInput = inputPipe
     process.standardOutput = outputPipe

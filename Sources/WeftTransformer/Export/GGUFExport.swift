@@ -50,8 +50,8 @@ package struct GGUFExport {
   }
 
   /// Architectures whose files have one matrix for queries, keys and values, and for gate and up.
-  private static let fusesAttention: Set<String> = ["gpt2", "phi3", "openelm"]
-  private static let fusesFeedForward: Set<String> = ["phi3"]
+  static let fusesAttention: Set<String> = ["gpt2", "phi3", "openelm"]
+  static let fusesFeedForward: Set<String> = ["phi3"]
 
   private mutating func appendTensors(_ sources: WeightSources) throws(ModelError) {
     let names = TensorNames.gguf

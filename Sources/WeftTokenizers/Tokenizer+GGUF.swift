@@ -32,7 +32,12 @@ extension Tokenizer {
       addsSpacePrefix: try reader.bool("add_space_prefix") ?? true,
       collapsesSpaces: isUnigram ? try reader.bool("remove_extra_whitespaces") ?? false : false,
       characterMap: isUnigram ? try reader.bytes("precompiled_charsmap") : [], location: reader.place("tokens"))
-    let (pipeline, texts) = try model.pipeline(prefix: .always)
+    var (pipeline, texts) = try model.pipeline(prefix: .always)
+    if reader.metadata["general.architecture"]?.string == "phi3" {
+      // Phi-3's tokens take the white space behind them along, which GGUF has no field for; llama.cpp knows it by name, too.
+      let kept = ["<unk>", "<s>", "<|endoftext|>"].map { vocabulary.id(of: $0) }
+      pipeline.addedTokens = AddedTokens(of: vocabulary, stripsRight: { !kept.contains($0) })
+    }
     try self.init(reader, vocabulary, pipeline, texts, addsBeginToken: !isUnigram, addsEndToken: isUnigram)
   }
 
@@ -75,14 +80,18 @@ extension AddedTokens {
   static let found: [Vocabulary.Kind] = [.control, .unknown, .userDefined]
 
   /// Every token of these kinds of a vocabulary.
-  init(of vocabulary: Vocabulary, kinds: [Vocabulary.Kind] = found, except others: [AddedTokenEntry] = []) {
+  init(
+    of vocabulary: Vocabulary, kinds: [Vocabulary.Kind] = found, except others: [AddedTokenEntry] = [],
+    stripsRight: (Int32) -> Bool = { _ in false }
+  ) {
     self.init()
     let others = Set(others.map(\.token.id))
     for id in 0..<Int32(vocabulary.count) where !others.contains(id) {
       let kind = vocabulary.kinds[Int(id)]
       guard kinds.contains(kind) else { continue }
       let content = Array(vocabulary.pieces[id])
-      insert(AddedToken(id: id, content: content, isSpecial: kind != .userDefined), pattern: content)
+      insert(
+        AddedToken(id: id, content: content, isSpecial: kind != .userDefined, stripsRight: stripsRight(id)), pattern: content)
     }
   }
 }

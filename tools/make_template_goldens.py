@@ -79,6 +79,35 @@ ANSWER = {"role": "tool", "tool_call_id": "call12345", "name": "get_weather", "c
 ARGUMENTS = {"city": "Zürich", "days": 2, "exact": True, "unit": None, "factor": 1.5, "options": {"names": ["a", "b"]}}
 PARTS = [{"role": "user", "content": [{"type": "text", "text": "One"}, {"type": "text", "text": "two"}]}]
 
+PARALLEL = {
+    "role": "assistant", "content": "Both at once.", "reasoning_content": "Two tools.", "tool_calls": [
+        {"id": "callAAAA1", "type": "function", "function": {"name": "get_weather", "arguments": {"city": "S\u00e3o Paulo", "days": 1, "list": [1, [2]], "empty": {}}}},
+        {"id": "callBBBB2", "type": "function", "function": {"name": "roll", "arguments": {}}},
+    ],
+}
+RESULTS = [
+    {"role": "tool", "tool_call_id": "callAAAA1", "name": "get_weather", "content": "{\"degrees\": [21, 22]}"},
+    {"role": "tool", "tool_call_id": "callBBBB2", "name": "roll", "content": "6"},
+]
+ODD_TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "search", "description": "Finds <b>things</b>.\nOn two lines.", "strict": True,
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "query": {"type": ["string", "null"], "description": "What"},
+                    "limit": {"anyOf": [{"type": "integer"}, {"type": "null"}], "default": None, "minimum": 1},
+                    "filters": {"type": "array", "items": {"type": "object", "properties": {"key": {"type": "string", "enum": ["a", "b"]}}}},
+                    "point": {"type": "object", "properties": {"x": {"type": "number"}, "y": {"type": "number", "default": 0.5}}, "required": ["x"]},
+                },
+                "required": ["query", "limit"],
+            },
+        },
+    },
+]
+
 # Conversations; every one also gets the variables below.
 CASES = {
     "one turn": {"messages": TURNS[:1], "add_generation_prompt": True},
@@ -95,6 +124,35 @@ CASES = {
     "no thinking": {"messages": TURNS, "add_generation_prompt": True, "enable_thinking": False, "thinking": False},
     "parts": {"messages": PARTS, "add_generation_prompt": True},
     "wrong order": {"messages": [TURNS[1], TURNS[1]], "add_generation_prompt": True},
+    "thinking": {"messages": [SYSTEM, *TURNS], "add_generation_prompt": True, "enable_thinking": True, "thinking": True, "reasoning_effort": "high"},
+    "two calls, two answers": {
+        "messages": [SYSTEM, TURNS[0], PARALLEL, *RESULTS, {"role": "assistant", "content": "Warm, and six."}, TURNS[2]], "tools": TOOLS,
+        "add_generation_prompt": True,
+    },
+    "answers last": {"messages": [TURNS[0], PARALLEL, *RESULTS], "tools": TOOLS + ODD_TOOLS, "add_generation_prompt": True, "enable_thinking": True},
+    "call without content": {
+        "messages": [TURNS[0], {key: value for key, value in call(ARGUMENTS).items() if key != "content"}, ANSWER], "tools": TOOLS,
+        "add_generation_prompt": False,
+    },
+    "content none": {"messages": [TURNS[0], call(ARGUMENTS) | {"content": None}, ANSWER], "tools": ODD_TOOLS, "add_generation_prompt": True},
+    "odd tools": {"messages": TURNS[:1], "tools": ODD_TOOLS, "add_generation_prompt": True},
+    "no tools": {"messages": [SYSTEM, TURNS[0]], "tools": [], "add_generation_prompt": True},
+    "parts and system": {
+        "messages": [{"role": "system", "content": [{"type": "text", "text": "Be kind."}]}, *PARTS, TURNS[1], {"role": "user", "content": ""}],
+        "add_generation_prompt": True,
+    },
+    "reasoning": {
+        "messages": [TURNS[0], {"role": "assistant", "reasoning_content": "Hm.\nWell.", "content": "Yes."}, TURNS[2],
+                     {"role": "assistant", "thinking": "So.", "content": "  Indeed. "}], "add_generation_prompt": False,
+    },
+    "developer": {"messages": [{"role": "developer", "content": "Obey."}, *TURNS], "add_generation_prompt": True},
+    "many turns": {"messages": [SYSTEM] + TURNS[:2] * 6 + [TURNS[2]], "add_generation_prompt": True, "date_string": "01 Jan 2025"},
+    "documents": {
+        "messages": TURNS, "add_generation_prompt": True,
+        "documents": [{"title": "T\u00f6ne", "text": "One."}, {"title": "Two", "text": "a\nb", "doc_id": 7}],
+    },
+    "only system": {"messages": [SYSTEM], "add_generation_prompt": True},
+    "none": {"messages": [], "add_generation_prompt": True},
 }
 # What single templates ask for beside the messages.
 OTHERS = {"bos_token": "<bos>", "eos_token": "<eos>", "functions": "[]", "datetime": "2025-07-31"}
@@ -176,7 +234,7 @@ def fnv1a(data):
 
 
 def variables_of(case):
-    return {"tools": None, "documents": None, **CASES[case], **OTHERS}
+    return {"tools": None, "documents": None, **OTHERS, **CASES[case]}
 
 
 def make(shared):

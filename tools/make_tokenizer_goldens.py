@@ -357,6 +357,11 @@ def cases():
     add("Split at empty matches", "spelled", pre_tokenizer=split({"Regex": r"x*"}, "Isolated"), decoder=llama_decoder())
     add("Split with anchors", "spelled", pre_tokenizer=split({"Regex": r"^.|\s+$|\bt"}, "Isolated"), decoder=llama_decoder())
     add("Split with shorthands", "spelled", pre_tokenizer=split({"Regex": r"\h+|[\w!]\d|[\s\S]\D{2}"}, "Isolated"), decoder=llama_decoder())
+    for name, pattern in {
+        "intersection": r"[\p{L}&&[^aeiou]]+", "negated intersection": r"[^\p{L}&&[^aeiou]]", "nested": r"[ab[x-z]0-9[^\p{L}\p{N}]]+",
+        "two intersections": r"[\w&&\p{L}&&[^\p{Latin}]]", "repeated interval": r"(?:ab|\p{N}){1,2}+", "script": r"\p{Han}+|\p{^Greek}",
+    }.items():
+        add(f"Split by {name}", "spelled", pre_tokenizer=split({"Regex": pattern}, "Isolated"), decoder=llama_decoder())
     for individual in (True, False):
         add(f"Digits individual {individual}", "spelled", decoder=llama_decoder(),
             pre_tokenizer={"type": "Digits", "individual_digits": individual})

@@ -115,7 +115,7 @@ struct GGUFTokenizerReader {
   }
 
   /// A special id. All ones (-1 as written by some converters) means that there is none.
-  private func id(_ name: String, below count: Int) throws(TokenizerError) -> Int32? {
+  func id(_ name: String, below count: Int) throws(TokenizerError) -> Int32? {
     guard let value = metadata[key(name)] else { return nil }
     guard let number = value.int else { throw mismatch(name, "an integer", value) }
     if number == Int(UInt32.max) || number == -1 { return nil }

@@ -15,10 +15,11 @@ extension Tokenizer {
     switch model {
     case "llama": try self.init(sentencePiece: reader, .bytePair)
     case "t5": try self.init(sentencePiece: reader, .unigram)
+    case "bert": try self.init(wordPiece: reader)
     case "gpt2": try self.init(byteLevel: reader)
     default:
       throw .unsupported(
-        location: reader.place("model"), expected: "one of llama, gpt2, t5", found: "tokenizer model \"\(model)\"")
+        location: reader.place("model"), expected: "one of llama, gpt2, t5, bert", found: "tokenizer model \"\(model)\"")
     }
   }
 
@@ -32,8 +33,44 @@ extension Tokenizer {
       addsSpacePrefix: try reader.bool("add_space_prefix") ?? true,
       collapsesSpaces: isUnigram ? try reader.bool("remove_extra_whitespaces") ?? false : false,
       characterMap: isUnigram ? try reader.bytes("precompiled_charsmap") : [], location: reader.place("tokens"))
-    let (pipeline, texts) = try model.pipeline(prefix: .always)
+    var (pipeline, texts) = try model.pipeline(prefix: .always)
+    if reader.metadata["general.architecture"]?.string == "phi3" {
+      // Phi-3's tokens take the white space behind them along, which GGUF has no field for; llama.cpp knows it by name, too.
+      let kept = ["<unk>", "<s>", "<|endoftext|>"].map { vocabulary.id(of: $0) }
+      pipeline.addedTokens = AddedTokens(of: vocabulary, stripsRight: { !kept.contains($0) })
+    }
     try self.init(reader, vocabulary, pipeline, texts, addsBeginToken: !isUnigram, addsEndToken: isUnigram)
+  }
+
+  /// WordPiece, with "▁" before pieces that begin a word and no mark on those that continue one.
+  private convenience init(wordPiece reader: GGUFTokenizerReader) throws(TokenizerError) {
+    var vocabulary = try reader.vocabulary(defaultBegin: 101, defaultEnd: 102, defaultUnknown: 100)
+    // The keys are written with this spelling.
+    vocabulary.endToken = try reader.id("seperator_token_id", below: vocabulary.count) ?? vocabulary.endToken
+    guard let unknown = vocabulary.unknownToken else {
+      throw .missing(location: reader.location, name: reader.key("unknown_token_id"))
+    }
+    let pieces = (0..<Int32(vocabulary.count)).filter { vocabulary.kinds[Int($0)] == .normal }
+      .map { (piece: Array(vocabulary.pieces[$0]), id: $0) }
+    let beginnings = pieces.filter { $0.piece.starts(with: spaceMark) }
+    let model = WordPiece(
+      beginnings: PieceTrie(beginnings.map { (Array($0.piece[spaceMark.count...]), $0.id) }),
+      continuations: PieceTrie(pieces.filter { !$0.piece.starts(with: spaceMark) }), unknownToken: unknown, longestWord: .max)
+    var pipeline = EncodingPipeline(model: .wordPiece(model))
+    pipeline.addedTokens = AddedTokens(of: vocabulary)
+    let lowercases = try reader.bool("normalizer.lowercase") ?? true
+    pipeline.normalizers = [
+      .bert(
+        Normalizer.Bert(
+          cleans: true, separatesIdeographs: true,
+          stripsAccents: try reader.bool("normalizer.strip_accents") ?? lowercases, lowercases: lowercases))
+    ]
+    pipeline.preTokenizers = try PreTokenizer.bert(location: reader.location)
+    let kinds = vocabulary.kinds
+    let texts = TokenTexts(
+      vocabulary, steps: [.replace(spaceMark, with: [0x20])], strip: TokenTexts.Strip(content: [0x20], left: 1, right: 0),
+      verbatim: { kinds[Int($0)] != .normal })
+    try self.init(reader, vocabulary, pipeline, texts, addsBeginToken: true, addsEndToken: true)
   }
 
   /// Byte-level BPE: words by `tokenizer.ggml.pre`, bytes as characters, ranked merges.
@@ -75,14 +112,18 @@ extension AddedTokens {
   static let found: [Vocabulary.Kind] = [.control, .unknown, .userDefined]
 
   /// Every token of these kinds of a vocabulary.
-  init(of vocabulary: Vocabulary, kinds: [Vocabulary.Kind] = found, except others: [AddedTokenEntry] = []) {
+  init(
+    of vocabulary: Vocabulary, kinds: [Vocabulary.Kind] = found, except others: [AddedTokenEntry] = [],
+    stripsRight: (Int32) -> Bool = { _ in false }
+  ) {
     self.init()
     let others = Set(others.map(\.token.id))
     for id in 0..<Int32(vocabulary.count) where !others.contains(id) {
       let kind = vocabulary.kinds[Int(id)]
       guard kinds.contains(kind) else { continue }
       let content = Array(vocabulary.pieces[id])
-      insert(AddedToken(id: id, content: content, isSpecial: kind != .userDefined), pattern: content)
+      insert(
+        AddedToken(id: id, content: content, isSpecial: kind != .userDefined, stripsRight: stripsRight(id)), pattern: content)
     }
   }
 }

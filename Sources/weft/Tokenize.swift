@@ -94,7 +94,8 @@ struct Tokenize: ParsableCommand {
   }
 
   private static func readInput() throws -> String {
-    guard let text = String(data: FileHandle.standardInput.readDataToEndOfFile(), encoding: .utf8) else {
+    // Foundation's decoding drops a byte order mark, which is a character like any other here.
+    guard let text = String(validating: FileHandle.standardInput.readDataToEndOfFile(), as: UTF8.self) else {
       throw EngineError(.invalidArgument, "standard input: expected UTF-8 text")
     }
     return text

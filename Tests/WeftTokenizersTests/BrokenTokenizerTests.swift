@@ -113,7 +113,7 @@ struct GGUFCase: Sendable, CustomTestStringConvertible {
     GGUFCase("llama", "model", .unsigned(1), "tokenizer.ggml.model: expected a string, found 1"),
     GGUFCase(
       "llama", "model", .string("rwkv"),
-      "tokenizer.ggml.model: tokenizer model \"rwkv\" is not supported; expected one of llama, gpt2, t5"),
+      "tokenizer.ggml.model: tokenizer model \"rwkv\" is not supported; expected one of llama, gpt2, t5, bert"),
     GGUFCase("llama", "tokens", nil, "tokenizer.ggml.tokens is missing"),
     GGUFCase("llama", "tokens", .strings([]), "tokenizer.ggml.tokens: expected between 1 and 2^31 - 2 tokens, found 0"),
     GGUFCase(

@@ -18,6 +18,18 @@ import WeftTokenizers
     try check(try PublishedTokenizers.qwen2(), "qwen2")
   }
 
+  /// Tokens of Phi-3 take white space along: ids of llama.cpp 0.3.36 (llama-cpp-python).
+  @Test func phi3Turns() throws {
+    let tokenizer = try PublishedTokenizers.vocabulary("phi-3")
+    let turn = tokenizer.encode("<|user|>\nHi<|end|>\n<|assistant|>\n", addSpecial: true, parseSpecial: true)
+    #expect(turn == [1, 32_010, 6_324, 32_007, 32_001])
+    #expect(tokenizer.encode("<s>  a</s>  b", addSpecial: true, parseSpecial: true) == [1, 1, 259, 263, 2, 289])
+    #expect(
+      tokenizer.encode("<|system|>  x <|end|> y", addSpecial: true, parseSpecial: true) == [
+        1, 32_006, 921, 29_871, 32_007, 343,
+      ])
+  }
+
   private func check(_ tokenizer: Tokenizer, _ name: String) throws {
     let path = TestPaths.sharedData("tokenizers/ggml-vocab/ggml-vocab-\(name).gguf")
     let mark = Array("\n__ggml_vocab_test__\n".utf8)

@@ -22,8 +22,8 @@ package enum Jinja {
     package var depth = 64
     /// Nodes evaluated, plus one for every element of a new list, and for every 32 bytes or 4 elements read.
     package var steps = 5_000_000
-    /// Bytes of the rendered text and of any one string on the way.
-    package var outputBytes = 64 << 20
+    /// Bytes of the rendered text and of any one string on the way: more than a context of a million tokens holds.
+    package var outputBytes = 16 << 20
 
     package init() {}
   }

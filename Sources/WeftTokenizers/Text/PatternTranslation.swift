@@ -5,10 +5,10 @@
 /// `\s` is Unicode's White_Space there (PCRE2's also has U+180E), `\w` has marks and connectors, `\h` is a hexadecimal digit,
 /// `\uXXXX` is a code point. What has no translation is refused by name, so that nothing splits differently in silence.
 struct PatternTranslation {
-  private var rest: Substring.UnicodeScalarView
+  var rest: Substring.UnicodeScalarView
   private var result = ""
-  private let location: String
-  private let source: String
+  let location: String
+  let source: String
 
   private static let spaces =
     "\\t-\\r\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
@@ -27,22 +27,37 @@ struct PatternTranslation {
   }
 
   private mutating func run() throws(TokenizerError) {
+    // Where the last atom begins, and where the groups begin that are open: an interval behind an interval takes it all.
+    var atom = result.startIndex
+    var groups: [String.Index] = []
     var isAfterInterval = false
     while let scalar = rest.popFirst() {
       let wasAfterInterval = isAfterInterval
       isAfterInterval = false
       switch scalar {
-      case "\\": try escape(inClass: false)
-      case "[": try characterClass()
+      case "\\":
+        atom = result.endIndex
+        result += try escaped(inClass: false)
+      case "[":
+        atom = result.endIndex
+        result += try characterClass()
       case "(":
+        groups.append(result.endIndex)
         result.unicodeScalars.append(scalar)
         try group()
+      case ")":
+        atom = groups.popLast() ?? atom
+        result.unicodeScalars.append(scalar)
       case "{":
         isAfterInterval = copyInterval()
       case "+" where wasAfterInterval:
-        // Ruby repeats the repetition here, PCRE2 makes it possessive.
-        throw refused("\"+\" behind an interval")
+        // Ruby repeats the repetition here, PCRE2 would make it possessive.
+        result.insert(contentsOf: "(?:", at: atom)
+        result += ")+"
+      case "*", "?", "+", "|":
+        result.unicodeScalars.append(scalar)
       default:
+        atom = result.endIndex
         result.unicodeScalars.append(scalar)
       }
     }
@@ -75,28 +90,13 @@ struct PatternTranslation {
     throw refused("the group \"(\(String(rest.prefix(3)))\"")
   }
 
-  private mutating func characterClass() throws(TokenizerError) {
-    result += "["
-    if rest.first == "^" {
-      rest.removeFirst()
-      result += "^"
-    }
-    if rest.first == "]" {
-      rest.removeFirst()
-      result += "\\]"
-    }
-    while let scalar = rest.popFirst() {
-      switch scalar {
-      case "]":
-        result += "]"
-        return
-      case "\\": try escape(inClass: true)
-      case "[": throw refused("a class inside a class")
-      case "&" where rest.first == "&": throw refused("\"&&\" in a class")
-      default: result.unicodeScalars.append(scalar)
-      }
-    }
-    throw .malformed(location: location, expected: "a regular expression", found: "\"\(source)\" (a class without its end)")
+  /// The translation of an escape, whose backslash has been read.
+  mutating func escaped(inClass: Bool) throws(TokenizerError) -> String {
+    let before = result
+    result = ""
+    defer { result = before }
+    try escape(inClass: inClass)
+    return result
   }
 
   private mutating func escape(inClass: Bool) throws(TokenizerError) {
@@ -160,7 +160,7 @@ struct PatternTranslation {
     rest = rest[rest.index(after: end)...]
   }
 
-  private func refused(_ found: String) -> TokenizerError {
+  func refused(_ found: String) -> TokenizerError {
     .unsupported(location: location, expected: "an expression without it", found: "\(found) in \"\(source)\"")
   }
 }

@@ -7,16 +7,16 @@
 public enum ContextPolicy: String, Sendable, CaseIterable {
   /// A prompt that is too long is refused.
   case stop
-  /// The oldest turns of a conversation are left out until the rest fits and leaves room for an answer: the longest one that the
-  /// request allows, at most a quarter of the context. A turn is a message of the user and all that follows it up to the next
-  /// one; what stands before the first turn (the system prompt) and the last turn always stay. A conversation whose last turn
-  /// alone is too long is refused, and so are other prompts that are too long.
+  /// The oldest turns of a conversation are left out until the rest fits and leaves room for an answer: the longest one that
+  /// the request allows, at most a quarter of the context. A turn is a message of the user and all that follows it up to the
+  /// next one; what stands before the first turn (the system prompt) and the last turn always stay. A conversation whose last
+  /// turn alone is too long is refused, and so are other prompts that are too long.
   case dropOldest = "drop-oldest"
 }
 
 extension Engine {
-  /// How many messages of a conversation, counted from its first turn, a request with this longest answer will leave out: 0 under
-  /// `ContextPolicy.stop`.
+  /// How many messages of a conversation, counted from its first turn, a request with this longest answer will leave out: 0
+  /// under `ContextPolicy.stop`.
   public func messagesToDrop(_ messages: [Message], maximumTokens: Int) throws(EngineError) -> Int {
     guard options.contextPolicy == .dropOldest else { return 0 }
     let turns = messages.indices.filter { messages[$0].role == "user" }

@@ -37,8 +37,8 @@ public struct MemoryPlan: Sendable {
   /// What the process has in memory now; nil where the system does not say.
   public static var residentBytes: Int? { ProcessMemory.residentBytes }
 
-  /// The plan of an engine with these options and adapters (name and PEFT folder each). Reads the tokenizer and the adapters; of
-  /// the model only what describes it.
+  /// The plan of an engine with these options and adapters (name and PEFT folder each). Reads the tokenizer and the adapters;
+  /// of the model only what describes it.
   public init(
     model path: String, options: EngineOptions = EngineOptions(), adapters: [(name: String, path: String)] = []
   ) throws(EngineError) {

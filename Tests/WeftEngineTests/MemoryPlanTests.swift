@@ -4,8 +4,8 @@ import TestSupport
 import Testing
 import WeftEngine
 
-/// A plan says what an engine then takes. `weftTests` compare it with what the system measures, and refuse what does not fit: that
-/// needs processes of their own.
+/// A plan says what an engine then takes. `weftTests` compare it with what the system measures, and refuse what does not fit:
+/// that needs processes of their own.
 struct MemoryPlanTests {
   static let demo = TestPaths.package + "/Models/demo/base.gguf"
 

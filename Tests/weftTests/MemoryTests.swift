@@ -64,7 +64,8 @@ struct MemoryTests {
     #expect(try Weft(["inspect", "--context", "5", Self.demo]).errors.contains("--plan"))
   }
 
-  /// What the refusal says would fit does fit, and four blocks more do not. (The program itself differs a little from run to run.)
+  /// What the refusal says would fit does fit, and four blocks more do not (the program itself differs a little from run to
+  /// run).
   @Test func refusesAndSaysWhatFits() throws {
     func plan(_ more: String...) throws -> Weft { try Weft(["inspect", "--plan", Self.demo] + more) }
     let total = try #require(try plan().output.firstMatch(of: /together +([0-9.]+) MB/))

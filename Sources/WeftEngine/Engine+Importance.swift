@@ -15,7 +15,14 @@ extension Engine {
     guard window >= 4, window <= contextLength else {
       throw EngineError(.invalidArgument, "window: expected 4 to \(contextLength) tokens, as the context is, found \(window)")
     }
-    let windows = try windows(of: text, length: window, limit: maximumWindows)
+    return try importanceMatrix(
+      of: try windows(of: text, length: window, limit: maximumWindows), dataset: dataset, onWindow: onWindow)
+  }
+
+  /// The same for windows of token ids, all of one length.
+  package func importanceMatrix(
+    of windows: [[Int32]], dataset: String, onWindow: (Int, Int) -> Void = { _, _ in }
+  ) throws(EngineError) -> ImportanceMatrix {
     let recorder = InputRecorder()
     transformer.recorder = recorder
     defer { transformer.recorder = nil }
@@ -24,6 +31,6 @@ extension Engine {
       onWindow(index + 1, windows.count)
     }
     return ImportanceMatrix(
-      recorder, config: weights.config, dataset: dataset, chunkCount: windows.count, chunkSize: window)
+      recorder, config: weights.config, dataset: dataset, chunkCount: windows.count, chunkSize: windows.first?.count ?? 0)
   }
 }

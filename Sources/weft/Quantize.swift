@@ -6,8 +6,10 @@ import WeftEngine
 import WeftTensors
 
 extension QuantizationType: ExpressibleByArgument {
+  /// The type of this name.
   public init?(argument: String) { self.init(name: argument) }
 
+  /// The names that help lists.
   public static var allValueStrings: [String] { allCases.map(\.rawValue) }
 }
 

@@ -44,7 +44,8 @@ struct EncodingTests {
     #expect(plain <= Double(theirs[0]), "\(plain / Double(theirs[0]))")
     #expect(weighted <= Double(theirs[1]), "\(weighted / Double(theirs[1]))")
     // Importance is worth having: it lowers the error that it weighs.
-    if format != .q8_0 { #expect(weighted < error(try Self.decoded(rows, format)) { importance[$0 % 512] }) }
+    let unguided = error(try Self.decoded(rows, format)) { importance[$0 % 512] }
+    #expect(format == .q8_0 || weighted < unguided)
   }
 
   /// Within half a step of the largest value's grid, whatever the values.
@@ -59,7 +60,11 @@ struct EncodingTests {
       let values = (0..<512).map { pattern[$0 % pattern.count] }
       let largest = values.map(abs).max() ?? 0
       let back = try Self.decoded(Tensor(values, shape: [2, 256]), format)
+<<<<<<< HEAD
       #expect(!back.contains { !$0.isFinite }, "\(pattern)")
+=======
+      #expect(back.allSatisfy { $0.isFinite }, "\(pattern)")
+>>>>>>> q
       // Scales are f16, so that what is below its smallest number becomes zero; a quarter of the range is coarser than any format.
       let bound = max(largest * 0.25, 2e-7)
       #expect(zip(values, back).allSatisfy { abs($0 - $1) <= bound }, "\(pattern) \(back.prefix(4))")
@@ -72,7 +77,7 @@ struct EncodingTests {
     let none = [Float](repeating: 0, count: 512)
     #expect(try Self.decoded(rows, format, importance: none) == Self.decoded(rows, format))
     let half = (0..<512).map { Float($0 % 2) }
-    #expect(try Self.decoded(rows, format, importance: half).allSatisfy(\.isFinite))
+    #expect(try Self.decoded(rows, format, importance: half).allSatisfy { $0.isFinite })
   }
 
   /// A row's bytes do not depend on other rows, and the row map is applied.

@@ -6,8 +6,8 @@ import WeftTokenizers
 
 /// Texts, ids and decoded texts of transformers.js, for the tokenizers whose files are there.
 @Suite(.needsSharedData) struct VectorTests {
-  @Test func gpt2() throws {
-    try check(try PublishedTokenizers.vocabulary("gpt-2"), "openai-community/gpt2", addSpecial: false)
+  @Test(arguments: ["openai-community/gpt2", "Xenova/gpt2"]) func gpt2(name: String) throws {
+    try check(try PublishedTokenizers.vocabulary("gpt-2"), name, addSpecial: false)
   }
 
   @Test func falcon() throws { try check(try PublishedTokenizers.vocabulary("falcon"), "tiiuae/falcon-7b", addSpecial: false) }

@@ -64,6 +64,8 @@ extension Jinja.Evaluator {
     guard !separator.isEmpty else { throw .value(location: location, expected: "a separator", found: "an empty string") }
     var places = try occurrences(of: separator, in: text)
     if places.count > limit { places = fromEnd ? Array(places.suffix(limit)) : Array(places.prefix(limit)) }
+    // A part takes more memory than its text: it is paid for before it is made.
+    try charge(places.count)
     let bytes = Array(text.utf8)
     var parts: [String] = []
     var start = 0
@@ -88,6 +90,7 @@ extension Jinja.Evaluator {
         parts.append(Array(scalars[index...]))
         break
       }
+      try charge(4)
       let start = index
       while index < scalars.count, !scalars[index].isPythonSpace { index += 1 }
       parts.append(Array(scalars[start..<index]))

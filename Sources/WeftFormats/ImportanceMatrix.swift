@@ -46,13 +46,15 @@ package struct ImportanceMatrix: Sendable {
   }
 
   /// Mean squares of the columns of every matrix of a tensor: one list for all, or one for each; nil when the file does not
-  /// have the tensor. Matrices that no row reached (experts that were never chosen) get ones.
-  package func means(of name: String, columns: Int, matrices: Int) throws(FormatError) -> [[Float]]? {
+  /// have the tensor. Matrices that no row reached (experts that were never chosen) get ones. `location` names the file in errors.
+  package func means(
+    of name: String, columns: Int, matrices: Int, location: String = "importance matrix"
+  ) throws(FormatError) -> [[Float]]? {
     guard let entry = entries[name] else { return nil }
     let count = entry.counts.count
     guard entry.columns == columns, entry.sums.count == count * columns, count == 1 || count == matrices else {
       throw .malformed(
-        location: "importance matrix: '\(name)'", expected: "\(columns) columns of \(matrices) matrices",
+        location: "\(location): '\(name)'", expected: "\(columns) columns of \(matrices) matrices, as the model has",
         found: "\(entry.columns) columns of \(count)")
     }
     return (0..<count).map { matrix in

@@ -51,7 +51,7 @@ void encode_block_q5_0(uint8_t *block, const float *x, const float *w) {
 }
 
 static void affine_block(uint8_t *block, int8_t *q, const float *x, const float *w, float top) {
-  affine_fit fit = fit_affine(x, w, 32, top, top < 16 ? 2.0f : 2.0f, 7, 0);
+  affine_fit fit = fit_affine(x, w, 32, top, 2.0f, 7, 0);
   uint16_t d = f32_to_f16(fit.scale), m = f32_to_f16(fit.offset);
   assign(q, x, 32, reciprocal(f16_to_f32(d)), f16_to_f32(m), 0, top);
   store_u16(block, d);

@@ -93,10 +93,10 @@ static void encode_affine(affine_block *block, const float *x, const float *w, f
   }
   block->d = f16_not_below(scale / 63);
   block->m = f16_not_below(minimum / 63);
-  float toScale = reciprocal(f16_to_f32(block->d)), toMinimum = reciprocal(f16_to_f32(block->m));
+  float to_scale = reciprocal(f16_to_f32(block->d)), to_minimum = reciprocal(f16_to_f32(block->m));
   for (size_t g = 0; g < 8; g++) {
-    block->scales[g] = six_bits(fits[g].scale * toScale);
-    block->minima[g] = six_bits(-fits[g].offset * toMinimum);
+    block->scales[g] = six_bits(fits[g].scale * to_scale);
+    block->minima[g] = six_bits(-fits[g].offset * to_minimum);
   }
   float error = choose_all_scales(block, x, w, top);
   for (int round = 0; round < 3; round++) {

@@ -60,7 +60,8 @@ package struct ModelWriter {
       let writer = try GGUFWriter(path: path, metadata: metadata, tensors: tensors.map { ($0.name, $0.dtype, $0.shape) })
       for part in source.parts {
         let weights = try importance?.matrix.means(
-          of: part.name, columns: part.shape.last ?? 1, matrices: part.shape.dropLast(2).reduce(1, *))
+          of: part.name, columns: part.shape.last ?? 1, matrices: part.shape.dropLast(2).reduce(1, *),
+          location: importance?.path ?? "")
         try write(part, weights: weights, to: writer) { rows in
           done += rows * (part.shape.last ?? 1)
           onProgress(Double(done) / total)

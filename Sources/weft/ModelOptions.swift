@@ -5,7 +5,9 @@ import WeftEngine
 
 /// The options of all commands that run a model.
 struct ModelOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("A GGUF file or a Hugging Face folder (default: the demo model).", valueName: "path"))
+  @Option(
+    name: [.long, .customShort("m")],
+    help: ArgumentHelp("A GGUF file or a Hugging Face folder (default: the demo model).", valueName: "path"))
   var model: String?
 
   @Option(
@@ -21,10 +23,11 @@ struct ModelOptions: ParsableArguments {
   @Flag(help: "Let the router choose again after every sentence of an answer.")
   var perSentence = false
 
-  @Option(help: "Threads (default: as many as processors).")
+  @Option(name: [.long, .customShort("t")], help: "Threads (default: as many as processors).")
   var threads: Int?
 
-  @Option(help: "Longest conversation in tokens (default: what the model allows, at most 4096).")
+  @Option(
+    name: [.long, .customShort("c")], help: "Longest conversation in tokens (default: what the model allows, at most 4096).")
   var context: Int?
 
   @Option(help: "How keys and values are stored (default: f16; for logits f32).")

@@ -40,6 +40,19 @@ void encode_block_q4_0(uint8_t *block, const float *x, const float *w) {
   store_nibbles(block + 2, q);
 }
 
+// The value of largest magnitude at level -8.
+void encode_block_q4_0_range(uint8_t *block, const float *x, const float *w) {
+  (void)w;
+  float end = 0;
+  for (size_t i = 0; i < 32; i++) end = fabsf(x[i]) > fabsf(end) ? x[i] : end;
+  uint16_t d = f32_to_f16(end / -8);
+  int8_t q[32];
+  assign(q, x, 32, reciprocal(f16_to_f32(d)), 0, -8, 7);
+  for (size_t i = 0; i < 32; i++) q[i] = (int8_t)(q[i] + 8);
+  store_u16(block, d);
+  store_nibbles(block + 2, q);
+}
+
 void encode_block_q5_0(uint8_t *block, const float *x, const float *w) {
   uint16_t d = f32_to_f16(fit_scale(x, w, 32, 16, 11.5f, 16.7f, 20).scale);
   int8_t q[32];
@@ -50,8 +63,7 @@ void encode_block_q5_0(uint8_t *block, const float *x, const float *w) {
   store_nibbles(block + 6, q);
 }
 
-static void affine_block(uint8_t *block, int8_t *q, const float *x, const float *w, float top) {
-  affine_fit fit = fit_affine(x, w, 32, top, 2.0f, 7, 0);
+static void store_affine(uint8_t *block, int8_t *q, const float *x, affine_fit fit, float top) {
   uint16_t d = f32_to_f16(fit.scale), m = f32_to_f16(fit.offset);
   assign(q, x, 32, reciprocal(f16_to_f32(d)), f16_to_f32(m), 0, top);
   store_u16(block, d);
@@ -60,13 +72,26 @@ static void affine_block(uint8_t *block, int8_t *q, const float *x, const float 
 
 void encode_block_q4_1(uint8_t *block, const float *x, const float *w) {
   int8_t q[32];
-  affine_block(block, q, x, w, 15);
+  store_affine(block, q, x, fit_affine(x, w, 32, 15, 2.0f, 7, 0), 15);
+  store_nibbles(block + 4, q);
+}
+
+// The smallest value at level 0, the largest at level 15.
+void encode_block_q4_1_range(uint8_t *block, const float *x, const float *w) {
+  (void)w;
+  float low = x[0], high = x[0];
+  for (size_t i = 1; i < 32; i++) {
+    low = x[i] < low ? x[i] : low;
+    high = x[i] > high ? x[i] : high;
+  }
+  int8_t q[32];
+  store_affine(block, q, x, (affine_fit){(high - low) / 15, low, 0}, 15);
   store_nibbles(block + 4, q);
 }
 
 void encode_block_q5_1(uint8_t *block, const float *x, const float *w) {
   int8_t q[32];
-  affine_block(block, q, x, w, 31);
+  store_affine(block, q, x, fit_affine(x, w, 32, 31, 2.0f, 7, 0), 31);
   store_fifth_bits(block + 4, q);
   store_nibbles(block + 8, q);
 }
@@ -104,7 +129,7 @@ void encode_block_iq4_nl(uint8_t *block, const float *x, const float *w) {
   scale_fit best = {0, 0};
   float largest = largest_magnitude(x, 32);
   for (int step = 0; step < 36 && largest >= NEGLIGIBLE; step++) {
-    float level = 78 + 3.2f * (float)(step / 2);
+    float level = 110 + 1.6f * (float)(step / 2);
     scale_fit fit = try_levels(nearest, x, w, (step % 2 ? -level : level) / largest);
     if (fit.gain > best.gain) best = fit;
   }

@@ -143,10 +143,11 @@ static inline affine_fit fit_affine(const float *x, const float *w, size_t n, fl
   return best;
 }
 
-// The weights of n columns relative to their mean, or ones.
-static inline void set_weights(float *w, const float *importance, size_t n) {
+// The weights of n columns relative to their mean. 0, with ones, where there is no importance or none that could be used.
+static inline int set_weights(float *w, const float *importance, size_t n) {
   float sum = 0;
   for (size_t i = 0; importance && i < n; i++) sum += importance[i];
   int usable = sum > 0 && sum < INFINITY;
   for (size_t i = 0; i < n; i++) w[i] = usable ? importance[i] / sum * (float)n + 0x1p-10f : 1;
+  return usable;
 }

@@ -33,6 +33,8 @@ public struct ModelSummary: Sendable {
   public let hasOutputHead: Bool
   /// Whether conversations can be rendered.
   public let hasChatTemplate: Bool
+  /// Tensors of the checkpoint that belong to parts which Weft does not run, as the vision tower of a model that sees.
+  public let otherPartTensorCount: Int
   /// Formats of the weight matrices with how many there are of each, as in `Q8_0`.
   public let formats: [(name: String, count: Int)]
   /// Numbers that the model was trained to.
@@ -68,6 +70,7 @@ public struct ModelSummary: Sendable {
     trainedContextLength = config.contextLength
     hasOutputHead = weights.hasOutputHead
     self.hasChatTemplate = hasChatTemplate
+    otherPartTensorCount = weights.otherPartTensors
     formats = weights.formats.map { (name: $0.key.name, count: $0.value) }.sorted { $0.name < $1.name }
     parameterCount = weights.parameterCount
     weightBytes = weights.byteCount

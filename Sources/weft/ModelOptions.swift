@@ -52,6 +52,10 @@ struct ModelOptions: ParsableArguments {
     Terminal.showProgress("loading \(path)")
     defer { Terminal.showProgress("") }
     let engine = try Engine(model: path, options: options)
+    if engine.model.otherPartTensorCount > 0 {
+      Terminal.showProgress("")
+      Terminal.note("\(engine.model.otherPartTensorCount) tensors of parts other than text (images) are not loaded")
+    }
     for expert in demo?.experts ?? [] { try engine.loadAdapter(expert.name, from: expert.path) }
     for adapter in adapters {
       if let path = adapter.path { try engine.loadAdapter(adapter.name, from: path) }

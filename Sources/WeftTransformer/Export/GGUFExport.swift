@@ -43,7 +43,9 @@ package struct GGUFExport {
     config = sources.config
     self.architecture = name
     metadata = fields.metadata
-    notes = fields.notes
+    let others = sources.otherPartTensors
+    notes =
+      fields.notes + (others > 0 ? ["\(others) tensors of parts other than text (images) are left out"] : [])
     interleavesHeads = architecture.interleavesHeads
     try appendTensors(sources)
     for (name, values) in fields.vectors { try append(name, values) }

@@ -25,7 +25,6 @@ package struct ConfigKey: Sendable, Hashable {
   package static let contextLength = ConfigKey("max_position_embeddings", "context_length")
   package static let normEpsilon = ConfigKey("rms_norm_eps", "attention.layer_norm_rms_epsilon")
   package static let layerNormEpsilon = ConfigKey("layer_norm_epsilon", "attention.layer_norm_epsilon")
-  package static let activation = ConfigKey("hidden_act", "")
   package static let ropeTheta = ConfigKey("rope_theta", "rope.freq_base")
   package static let localRopeTheta = ConfigKey("rope_local_base_freq", "rope.freq_base_swa")
   package static let rotaryDimension = ConfigKey("partial_rotary_factor", "rope.dimension_count")

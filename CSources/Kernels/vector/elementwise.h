@@ -46,16 +46,6 @@ void NAME(rope)(float *x, const float *cos_sin, size_t heads, size_t stride, siz
 
 INLINE vf16 silu_vector(vf16 x) { return x / (1.0f + vector_exp(-x)); }
 INLINE vf16 gelu_vector(vf16 x) { return x / (1.0f + vector_exp(-1.5957691216f * (x + 0.044715f * x * x * x))); }
-// tanh from e^(2|x|); where |x| is small that would lose digits, an odd polynomial (Taylor to degree 9).
-INLINE vf16 tanh_vector(vf16 x) {
-  vf16 size = __builtin_elementwise_abs(x), square = x * x;
-  vf16 large = 1.0f - 2.0f / (vector_exp(2.0f * size) + 1.0f);
-  vf16 p = vector_fma(square, vector_broadcast(62.0f / 2835), vector_broadcast(-17.0f / 315));
-  p = vector_fma(p, square, vector_broadcast(2.0f / 15));
-  p = vector_fma(p, square, vector_broadcast(-1.0f / 3));
-  p = vector_fma(p, square, vector_broadcast(1.0f));
-  return vector_select(size < 0.25f, p * x, vector_select(x < 0.0f, -large, large));
-}
 
 // y[i] = f(a[i], b[i]) over all n, the tail through a padded copy.
 #define MAP(y, a, b, n, f)                            \
@@ -82,7 +72,7 @@ INLINE vf16 tanh_vector(vf16 x) {
 void NAME(swiglu)(float *y, const float *gate, const float *up, size_t n) { MAP(y, gate, up, n, silu_vector(va) * vb) }
 void NAME(geglu)(float *y, const float *gate, const float *up, size_t n) { MAP(y, gate, up, n, gelu_vector(va) * vb) }
 void NAME(gelu)(float *y, const float *x, size_t n) { MAP(y, x, x, n, gelu_vector(va)) }
-void NAME(softcap)(float *y, float cap, size_t n) { MAP(y, y, y, n, cap * tanh_vector(va / cap)) }
+void NAME(softcap)(float *y, float cap, size_t n) { MAP(y, y, y, n, cap * vector_tanh(va / cap)) }
 #undef MAP
 
 void NAME(add)(float *restrict y, const float *restrict x, size_t n) {

@@ -13,7 +13,6 @@ or where WEFT_SHARED says; the versions used are in the README.md of the two fol
 """
 
 import argparse
-import contextlib
 import ctypes
 import filecmp
 import importlib.metadata
@@ -31,9 +30,10 @@ import numpy as np
 import peft
 import torch
 import transformers
+from architectures.gguf_file import llama3_factors
+from architectures.reference import float64_source
 from safetensors.torch import load_file, save_file
-from transformers import LlamaConfig, LlamaForCausalLM, modeling_rope_utils
-from transformers.models.llama import modeling_llama
+from transformers import LlamaConfig, LlamaForCausalLM
 
 TOKEN_COUNT = 24
 ROOT = pathlib.Path(__file__).resolve().parent.parent / "Tests" / "Goldens"
@@ -204,31 +204,6 @@ TARGETS = [
 ]
 
 
-class Float64Torch:
-    """torch, except that `float` and `float32` mean float64: for the modules that pin float32 in their source."""
-
-    float = float32 = torch.float64
-
-    def __getattr__(self, name):
-        return getattr(torch, name)
-
-
-@contextlib.contextmanager
-def float64_source():
-    """Within this block the rotary embedding, the RMS norm and the softmax of transformers' Llama work in float64."""
-    modules = [modeling_llama, modeling_rope_utils]
-    to_float = torch.Tensor.float
-    for module in modules:
-        module.torch = Float64Torch()
-    torch.Tensor.float = torch.Tensor.double
-    try:
-        yield
-    finally:
-        torch.Tensor.float = to_float
-        for module in modules:
-            module.torch = torch
-
-
 def tokens_of(name, vocabulary):
     """Fixed random ids that hold the first and the last one of the vocabulary."""
     generator = torch.Generator().manual_seed(MODELS[name].get("tokens", 1000 + MODELS[name]["seed"]))
@@ -394,7 +369,7 @@ def write_gguf(name, weights, path):
     writer.add_tokenizer_model("none")
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     if rope["rope_type"] == "llama3":
-        writer.add_tensor("rope_freqs.weight", llama3_factors(config))
+        writer.add_tensor("rope_freqs.weight", llama3_factors(config.rope_parameters, config.head_dim))
     stored = {}
     for key, value in weights.items():
         heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(key.split(".")[-2])
@@ -408,24 +383,6 @@ def write_gguf(name, weights, path):
     writer.write_tensors_to_file()
     writer.close()
     return stored
-
-
-def llama3_factors(config):
-    """Divisors of the rotary frequencies, [head dimension / 2], as llama.cpp's converter stores them for Llama 3.1 scaling."""
-    rope, dimension = config.rope_parameters, config.head_dim
-    low, high, factor = rope["low_freq_factor"], rope["high_freq_factor"], rope["factor"]
-    context = rope["original_max_position_embeddings"]
-    factors = []
-    for i in range(0, dimension, 2):
-        wavelength = 2 * math.pi * rope["rope_theta"] ** (i / dimension)
-        if wavelength < context / high:
-            factors.append(1.0)
-        elif wavelength > context / low:
-            factors.append(factor)
-        else:
-            smooth = (context / wavelength - low) / (high - low)
-            factors.append(1 / ((1 - smooth) / factor + smooth))
-    return np.array(factors, dtype=np.float32)
 
 
 def save_expected(path, tensors):
@@ -468,7 +425,7 @@ def make_models(root):
         folder = root / "logits" / name
         folder.mkdir(parents=True)
         weights[name] = stored_weights(name, weights_of(name), folder)
-        with float64_source():
+        with float64_source("llama"):
             tokens = tokens_of(name, config_of(name).vocab_size)
             model = model_of(name, weights[name])
             logits = logits_of(model, tokens)
@@ -489,7 +446,7 @@ def make_adapter(name, weights, folder):
     row = ADAPTERS[name]
     base = row["base"]
     generator = torch.Generator().manual_seed(row["seed"])
-    with float64_source():
+    with float64_source("llama"):
         config = peft.LoraConfig(task_type="CAUSAL_LM", **row["config"])
         model = peft.get_peft_model(model_of(base, weights[base]), config)
         config.base_model_name_or_path = f"weft/{base}"
@@ -527,7 +484,7 @@ def make_targets(path, weights):
     cases = []
     for arguments in TARGETS:
         config = peft.LoraConfig(task_type="CAUSAL_LM", **arguments)
-        with float64_source():
+        with float64_source("llama"):
             model = peft.get_peft_model(model_of("gqa-tied", weights["gqa-tied"]), config)
         modules = {
             key.removeprefix("base_model.model."): [module.r["default"], module.scaling["default"]]
@@ -578,7 +535,7 @@ def mixture_logits(mixture, weights, deltas):
     for name, weight in mixture.items():
         for module, delta in deltas[name].items():
             mixed[f"{module}.weight"] = mixed[f"{module}.weight"] + weight * delta
-    with float64_source():
+    with float64_source("llama"):
         tokens = tokens_of(base, config_of(base).vocab_size)
         return tokens, logits_of(model_of(base, mixed), tokens)
 

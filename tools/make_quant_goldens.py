@@ -119,7 +119,7 @@ def make_model(random):
     writer.write_tensors_to_file()
     writer.close()
 
-    with llama.float64_source():
+    with llama.float64_source("llama"):
         model = LlamaForCausalLM(config).double().eval()
         model.load_state_dict({key: torch.from_numpy(value.copy()).double() for key, value in weights.items()})
         for seed in range(1000):  # until no activation lies so near a rounding boundary that f32 could take the other side

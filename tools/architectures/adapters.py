@@ -111,7 +111,8 @@ def make_adapter(adapter, kind, base, folder, tokens):
         for value in adapted.values():
             value.data = value.data.double()
         with reference.NoFloat32():
-            save_expected(folder, tokens, reference.logits_of(model.eval(), tokens))
+            logits = reference.logits_of(model.eval(), tokens)
+    save_expected(folder, tokens, logits)
 
 
 def make_unfused(adapter, base, folder, tokens, temporary):

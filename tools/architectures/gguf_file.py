@@ -201,7 +201,7 @@ class GGUFFile:
         """(GGUF name, array) of all tensors."""
         rope = getattr(self.config, "rope_parameters", None) or {}
         if rope.get("rope_type") == "llama3":
-            yield "rope_freqs.weight", self.llama3_factors()
+            yield "rope_freqs.weight", llama3_factors(self.config.rope_parameters, self.head_dimension())
         if rope.get("rope_type") == "longrope":
             yield "rope_factors_long.weight", np.array(rope["long_factor"], dtype=np.float32)
             yield "rope_factors_short.weight", np.array(rope["short_factor"], dtype=np.float32)
@@ -228,19 +228,19 @@ class GGUFFile:
         assert name, f"no GGUF name for {key}"
         return name
 
-    def llama3_factors(self):
-        """Divisors of the rotary frequencies, [head dimension / 2], as llama.cpp's converter stores them."""
-        rope, dimension = self.config.rope_parameters, self.head_dimension()
-        low, high, factor = rope["low_freq_factor"], rope["high_freq_factor"], rope["factor"]
-        context = rope["original_max_position_embeddings"]
-        factors = []
-        for i in range(0, dimension, 2):
-            wavelength = 2 * math.pi * rope["rope_theta"] ** (i / dimension)
-            if wavelength < context / high:
-                factors.append(1.0)
-            elif wavelength > context / low:
-                factors.append(factor)
-            else:
-                smooth = (context / wavelength - low) / (high - low)
-                factors.append(1 / ((1 - smooth) / factor + smooth))
-        return np.array(factors, dtype=np.float32)
+
+def llama3_factors(rope, dimension):
+    """Divisors of the rotary frequencies, [dimension / 2], as llama.cpp's converter stores them for Llama 3.1 scaling."""
+    low, high, factor = rope["low_freq_factor"], rope["high_freq_factor"], rope["factor"]
+    context = rope["original_max_position_embeddings"]
+    factors = []
+    for i in range(0, dimension, 2):
+        wavelength = 2 * math.pi * rope["rope_theta"] ** (i / dimension)
+        if wavelength < context / high:
+            factors.append(1.0)
+        elif wavelength > context / low:
+            factors.append(factor)
+        else:
+            smooth = (context / wavelength - low) / (high - low)
+            factors.append(1 / ((1 - smooth) / factor + smooth))
+    return np.array(factors, dtype=np.float32)

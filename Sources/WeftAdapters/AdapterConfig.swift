@@ -25,6 +25,17 @@ struct AdapterConfig {
     case off
   }
 
+  /// Options that every PEFT config may have.
+  static let commonRules: [String: Rule] = [
+    "peft_type": .read, "base_model_name_or_path": .read, "peft_version": .read, "auto_mapping": .inert, "revision": .inert,
+    "task_type": .inert, "inference_mode": .inert,
+  ]
+
+  /// Options of PEFT configs that choose modules; `TargetModules` reads them.
+  static let targetRules: [String: Rule] = [
+    "target_modules": .read, "exclude_modules": .read, "layers_to_transform": .read, "layers_pattern": .read,
+  ]
+
   /// Refuses options that are not supported, and options that are neither known nor off.
   func check(_ rules: [String: Rule]) throws(AdapterError) {
     for (option, value) in options where !AdapterConfig.isOff(value) {

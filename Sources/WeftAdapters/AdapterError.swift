@@ -36,10 +36,13 @@ package enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
   case wrongShape(location: String, tensor: String, expected: [Int], found: [Int])
   /// The rank of a tensor is not the one that the config gives to its module.
   case wrongRank(location: String, tensor: String, expected: Int, found: Int)
+  case wrongType(location: String, tensor: String, expected: String, found: String)
   case nonFinite(location: String, tensor: String, index: Int)
   case layerOutOfRange(location: String, tensor: String, layerCount: Int)
-  /// A tensor for an output head, on a base whose output head is its embedding (tied).
-  case noOutputHead(location: String, tensor: String)
+  /// A family whose change depends on the base's weights, read with a base of which only the shape is known.
+  case needsBaseWeights(location: String)
+  /// Files from which the trained change cannot be computed. `reason` is a sentence; `remedy` says what the user can do.
+  case notReproducible(location: String, reason: String, remedy: String)
   /// Tensors of the right shape that do not make up a delta (element type, scale).
   case delta(location: String, site: WeightSite, DeltaError)
 
@@ -73,12 +76,15 @@ package enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
       "\(location): tensor '\(tensor)': expected shape \(expected), found \(found)"
     case .wrongRank(let location, let tensor, let expected, let found):
       "\(location): tensor '\(tensor)': expected rank \(expected), as in the config, found \(found)"
+    case .wrongType(let location, let tensor, let expected, let found):
+      "\(location): tensor '\(tensor)': expected \(expected), found \(found)"
     case .nonFinite(let location, let tensor, let index):
       "\(location): tensor '\(tensor)': expected finite numbers, found infinity or NaN at element \(index)"
     case .layerOutOfRange(let location, let tensor, let layerCount):
       "\(location): tensor '\(tensor)': expected one of the \(layerCount) layers of the base"
-    case .noOutputHead(let location, let tensor):
-      "\(location): tensor '\(tensor)': expected a base with an lm_head of its own, found one that shares its embedding"
+    case .needsBaseWeights(let location):
+      "\(location): expected a base with its weights, found only its shape: this adapter changes what the weights are"
+    case .notReproducible(let location, let reason, let remedy): "\(location): \(reason); \(remedy)"
     case .delta(let location, let site, let error): "\(location): \(site): \(error)"
     }
   }

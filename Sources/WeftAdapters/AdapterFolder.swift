@@ -12,6 +12,8 @@ struct AdapterFolder {
   let config: AdapterConfig
   private let tensors: [String: Tensor]
   private var untaken: Set<String>
+  /// Names that a family knows how to read, whether or not it took them.
+  private var recognized: Set<String> = []
 
   private static let configName = "adapter_config.json"
   private static let tensorsName = "adapter_model.safetensors"
@@ -39,8 +41,20 @@ struct AdapterFolder {
   var tensorsLocation: String { "\(path)/\(AdapterFolder.tensorsName)" }
   /// All names, sorted.
   var tensorNames: [String] { tensors.keys.sorted() }
-  /// The first name that was not taken, in sorted order.
-  var firstUntaken: String? { untaken.min() }
+  /// Marks a name as one that the family knows: left over, it is unused rather than unknown.
+  mutating func recognize(_ name: String) { recognized.insert(name) }
+
+  /// Marks a tensor as dealt with that has no effect on inference.
+  mutating func discard(_ name: String) { untaken.remove(name) }
+
+  /// Refuses tensors that nobody took.
+  func requireAllTaken(family: String) throws(AdapterError) {
+    guard let name = untaken.min(by: { (recognized.contains($0) ? 1 : 0, $0) < (recognized.contains($1) ? 1 : 0, $1) }) else {
+      return
+    }
+    if recognized.contains(name) { throw .unusedTensor(location: tensorsLocation, tensor: name) }
+    throw .unknownTensor(location: tensorsLocation, tensor: name, expected: "tensors of \(family) for modules of this base")
+  }
 
   /// The shape of a tensor that is one of `tensorNames`; nothing is read or reserved.
   func shape(of name: String) -> [Int] { tensors[name]?.shape ?? [] }

@@ -4,16 +4,19 @@ package import WeftDeltas
 
 /// Reads adapters of any supported family.
 package enum AdapterReader {
-  /// Reads the PEFT folder at `folder` as an adapter called `name` for a base of this shape.
+  /// Reads the PEFT folder at `folder` as an adapter called `name` for this base.
   ///
   /// Everything is checked: each option of the config is honoured, has no effect on inference, or is refused by name; each
   /// tensor is used, has the shape that config and base ask for, and is finite.
-  package static func read(folder: String, name: String, base: BaseShape) throws(AdapterError) -> Adapter {
+  package static func read(
+    folder: String, name: String, base: BaseModel, options: AdapterOptions = AdapterOptions()
+  ) throws(AdapterError) -> Adapter {
     guard Mixture.isName(name) else { throw .invalidName(name) }
     var files = try AdapterFolder(path: folder)
     let family = try family(of: files.config)
-    let deltas = try family.resolve(&files, base)
-    if let tensor = files.firstUntaken { throw .unusedTensor(location: files.tensorsLocation, tensor: tensor) }
+    let deltas = try family.resolve(&files, base, options)
+    try files.requireAllTaken(family: family.name)
+    guard !deltas.isEmpty else { throw .noTensors(location: files.tensorsLocation) }
     return Adapter(
       name: name, deltas: deltas, baseModel: try files.config.string("base_model_name_or_path"), family: family.name,
       provenance: .init(folder: folder, peftVersion: try files.config.string("peft_version")))
@@ -24,7 +27,7 @@ package enum AdapterReader {
       throw config.malformed("peft_type", expected: "the type of the adapter", found: nil)
     }
     guard let family = AdapterFamily.all.first(where: { $0.peftType == type }) else {
-      throw .unsupportedFamily(location: config.location, expected: AdapterFamily.all.map(\.peftType), found: type)
+      throw .unsupportedFamily(location: config.location, expected: AdapterFamily.all.compactMap(\.peftType), found: type)
     }
     return family
   }

@@ -23,12 +23,67 @@ package struct BaseModule: Hashable, Sendable {
   package var name: String { parameter.map { "\(path).\($0)" } ?? path }
 }
 
+/// The embedding of tokens: [vocabulary, hidden].
+package struct BaseEmbedding: Sendable, Equatable {
+  /// The path in transformers: `model.embed_tokens`.
+  package let path: String
+  package let vocabularySize: Int
+  package let hiddenSize: Int
+
+  package init(path: String, vocabularySize: Int, hiddenSize: Int) {
+    self.path = path
+    self.vocabularySize = vocabularySize
+    self.hiddenSize = hiddenSize
+  }
+}
+
+/// A norm of the base as its reference implementation names it.
+package struct BaseNorm: Sendable, Equatable {
+  /// The path in transformers: `model.layers.3.input_layernorm`.
+  package let path: String
+  package let site: NormSite
+  /// Numbers of its weight.
+  package let size: Int
+  /// What the model adds to the weight as files of adapters have it (Gemma: 1).
+  package let offset: Float
+  package let hasBias: Bool
+
+  package init(path: String, site: NormSite, size: Int, offset: Float = 0, hasBias: Bool = false) {
+    self.path = path
+    self.site = site
+    self.size = size
+    self.offset = offset
+    self.hasBias = hasBias
+  }
+}
+
+/// The heads of attention: what prompts that stand in the cache have to fit.
+package struct BaseAttention: Sendable, Equatable {
+  package let headDimension: Int
+  /// Query heads and key-value heads of each layer.
+  package let heads: [Int]
+  package let keyValueHeads: [Int]
+
+  package init(headDimension: Int, heads: [Int], keyValueHeads: [Int]) {
+    self.headDimension = headDimension
+    self.heads = heads
+    self.keyValueHeads = keyValueHeads
+  }
+}
+
 /// What decides which deltas fit a base: its weight matrices with their sizes, and the modules that adapter files name.
 package struct BaseShape: Sendable {
   /// Rows and columns of a weight: [out, in].
   package typealias Size = (out: Int, in: Int)
 
   package let layerCount: Int
+  package let embedding: BaseEmbedding
+  package let norms: [BaseNorm]
+  package let attention: BaseAttention
+  /// True when the head is the embedding (tied): still two places for deltas.
+  package let isTied: Bool
+  /// The layer of the file that each layer is: others than 0, 1, 2 ... where the base was opened with repeated layers.
+  package let layerSources: [Int]
   /// Every module, in the order of the model.
   package let modules: [BaseModule]
   private let sizes: [WeightSite: Size]
@@ -37,17 +92,22 @@ package struct BaseShape: Sendable {
   private let roots: [String]
 
   /// - Parameter roots: what paths may begin with, each with its dot; first that of the paths in `modules`.
-  package init(layerCount: Int, sizes: [WeightSite: Size], modules: [BaseModule], roots: [String]) {
+  package init(
+    layerCount: Int, sizes: [WeightSite: Size], modules: [BaseModule], roots: [String], embedding: BaseEmbedding,
+    norms: [BaseNorm], attention: BaseAttention, isTied: Bool, layerSources: [Int]? = nil
+  ) {
     self.layerCount = layerCount
+    self.embedding = embedding
+    self.norms = norms
+    self.attention = attention
+    self.isTied = isTied
+    self.layerSources = layerSources ?? Array(0..<layerCount)
     self.sizes = sizes
     self.modules = modules.filter { $0.sites.allSatisfy { sizes[$0] != nil } }
     self.roots = roots
     byPath = Dictionary(
       self.modules.filter { $0.parameter == nil }.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
   }
-
-  /// True when the output head is a matrix of its own; false when it is the embedding (tied).
-  package var hasOutputHead: Bool { sizes[.outputHead] != nil }
 
   /// Every weight that a delta may attach to, in order.
   package var sites: [WeightSite] { sizes.keys.sorted() }
@@ -59,6 +119,15 @@ package struct BaseShape: Sendable {
   package func module(at path: String) -> BaseModule? {
     spellings(of: path).lazy.compactMap { byPath[$0] }.first
   }
+
+  /// The norm at a path, with or without the root; nil when the base has none.
+  package func norm(at path: String) -> BaseNorm? {
+    let spellings = spellings(of: path)
+    return norms.first { spellings.contains($0.path) }
+  }
+
+  /// Whether a path, with or without the root, is that of the embedding.
+  package func isEmbedding(_ path: String) -> Bool { spellings(of: path).contains(embedding.path) }
 
   /// A path as it is, and with each root replaced by that of this base.
   private func spellings(of path: String) -> [String] {

@@ -46,7 +46,7 @@ extension Engine {
   /// that it began with. What would make the engine larger than its options allow is refused.
   public func loadAdapter(_ name: String, from path: String) throws(EngineError) {
     let adapter: Adapter
-    do { adapter = try AdapterReader.read(folder: path, name: name, base: weights.shape) } catch { throw EngineError(error) }
+    do { adapter = try AdapterReader.read(folder: path, name: name, base: weights.base) } catch { throw EngineError(error) }
     do {
       let resident = try ResidentAdapter(adapter.deltas, groups: weights.inputGroups, pool: pool)
       let loaded = AdapterPool.Loaded(adapter: adapter, resident: resident)

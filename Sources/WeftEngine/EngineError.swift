@@ -67,7 +67,7 @@ extension EngineError {
     switch error {
     case .format(let error): self.init(error)
     case .storage(let error): self.init(error)
-    case .unsupported, .fuseNeedsFloat: self.init(.unsupported, error.description)
+    case .unsupported, .fuseNeedsFloat, .notFusable, .delta: self.init(.unsupported, error.description)
     case .invalidConfig, .missingTensor, .unusedTensor, .shapeMismatch, .notFinite:
       self.init(.corruptFile, error.description)
     }
@@ -97,7 +97,7 @@ extension EngineError {
     case .storage(let error): self.init(error)
     case .missingFile: self.init(.notFound, error.description)
     case .invalidName: self.init(.invalidArgument, error.description)
-    case .pickle, .unsupportedFamily, .unsupportedOption, .unknownOption: self.init(.unsupported, error.description)
+    case .pickle, .unsupportedFamily, .unsupportedOption, .unknownOption, .notReproducible, .needsBaseWeights: self.init(.unsupported, error.description)
     default: self.init(.corruptFile, error.description)
     }
   }

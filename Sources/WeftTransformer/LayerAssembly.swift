@@ -25,21 +25,10 @@ struct LayerNorms {
   static func read(_ reader: inout WeightReader) throws(ModelError) -> [LayerNorms] {
     let config = reader.config
     var layers: [LayerNorms] = []
-    for (index, layer) in config.layers.enumerated() {
+    for index in config.layers.indices {
       var sources: [NormRole: WeightReader.NormSource] = [:]
       for role in NormRole.allCases {
-        let count: Int? =
-          switch role {
-          case .attentionInput, .feedForwardInput: config.hasInputNorms ? config.hiddenSize : nil
-          case .attentionOutput, .feedForwardOutput: config.hasOutputNorms ? config.hiddenSize : nil
-          case .query, .key:
-            switch config.queryKeyNorm {
-            case .none: nil
-            case .head: config.headDimension
-            case .row: (role == .query ? layer.headCount : layer.keyValueHeadCount) * config.headDimension
-            }
-          }
-        if let count { sources[role] = try reader.norm(index, role, count: count) }
+        if let count = config.normSize(index, role) { sources[role] = try reader.norm(index, role, count: count) }
       }
       layers.append(LayerNorms(sources: sources))
     }

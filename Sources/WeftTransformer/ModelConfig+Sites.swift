@@ -51,7 +51,7 @@ extension ModelConfig {
   }
 
   /// What a delta may attach to, with the modules as `names` calls them.
-  func shape(hasOutputHead: Bool, names: TensorNames) -> BaseShape {
+  func shape(isTied: Bool, names: TensorNames) -> BaseShape {
     var sizes = linearSizes
     var modules: [BaseModule] = []
     for layer in layers.indices {
@@ -77,10 +77,46 @@ extension ModelConfig {
         }
       }
     }
-    if hasOutputHead {
-      sizes[.outputHead] = (vocabularySize, hiddenSize)
-      modules.append(BaseModule(path: names.outputHead, sites: [.outputHead]))
+    sizes[.outputHead] = (vocabularySize, hiddenSize)
+    modules.append(BaseModule(path: names.outputHead, sites: [.outputHead]))
+    return BaseShape(
+      layerCount: layerCount, sizes: sizes, modules: modules, roots: [names.root] + names.otherRoots,
+      embedding: BaseEmbedding(
+        path: names.root + names.embedding, vocabularySize: vocabularySize, hiddenSize: hiddenSize),
+      norms: baseNorms(names),
+      attention: BaseAttention(
+        headDimension: headDimension, heads: layers.map(\.headCount), keyValueHeads: layers.map(\.keyValueHeadCount)),
+      isTied: isTied)
+  }
+
+  /// How many numbers a norm of a layer has; nil when the model has no such norm.
+  func normSize(_ layer: Int, _ role: NormRole) -> Int? {
+    switch role {
+    case .attentionInput, .feedForwardInput: return hasInputNorms ? hiddenSize : nil
+    case .attentionOutput, .feedForwardOutput: return hasOutputNorms ? hiddenSize : nil
+    case .query, .key:
+      let heads = role == .query ? layers[layer].headCount : layers[layer].keyValueHeadCount
+      switch queryKeyNorm {
+      case .none: return nil
+      case .head: return headDimension
+      case .row: return heads * headDimension
+      }
     }
-    return BaseShape(layerCount: layerCount, sizes: sizes, modules: modules, roots: [names.root] + names.otherRoots)
+  }
+
+  private func baseNorms(_ names: TensorNames) -> [BaseNorm] {
+    var norms: [BaseNorm] = []
+    func append(_ path: String, _ site: NormSite, _ size: Int) {
+      norms.append(BaseNorm(path: path, site: site, size: size, offset: normOffset, hasBias: norm == .layer))
+    }
+    for layer in layers.indices {
+      for role in NormRole.allCases {
+        if let size = normSize(layer, role), let name = names.norms[role] {
+          append(names.layer(layer, name), .layer(layer, role), size)
+        }
+      }
+    }
+    append(names.root + names.outputNorm, .output, hiddenSize)
+    return norms
   }
 }

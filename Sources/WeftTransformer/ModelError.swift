@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import WeftDeltas
 package import WeftFormats
 package import WeftTensors
 
@@ -17,6 +18,9 @@ package enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
   case notFinite(location: String, tensor: String, index: Int)
   /// Fusing needs float storage: a delta added into a quantised weight vanishes in the rounding.
   case fuseNeedsFloat(tensor: String, found: String)
+  /// A part of an adapter that cannot become part of the weights.
+  case notFusable(String)
+  case delta(WeightSite, DeltaError)
 
   package var description: String {
     switch self {
@@ -35,6 +39,8 @@ package enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
       "\(location): tensor \(tensor): expected finite values, found NaN or infinity at element \(index)"
     case .fuseNeedsFloat(let tensor, let found):
       "fuse: expected a base with F32, F16 or BF16 weights, found \(found) in \(tensor)"
+    case .notFusable(let part): "fuse: expected operators that become part of the weights, found \(part); activate it beside them"
+    case .delta(let site, let error): "fuse: \(site): \(error)"
     }
   }
 }

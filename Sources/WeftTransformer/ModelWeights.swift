@@ -26,16 +26,19 @@ package final class ModelWeights: @unchecked Sendable {
   let head: LinearGroup
   let outputNorm: DecoderLayer.Norm
   /// True when the head is a matrix of its own.
-  package let hasOutputHead: Bool
+  package var hasOutputHead: Bool { !shape.isTied }
   /// What deltas may attach to.
   package let shape: BaseShape
   /// What reads the same activations: `ResidentAdapter` is made for it.
   package let inputGroups: [[WeightSite]]
-  private let sources: [WeightSite: Source]
-  private let matrices: [WeightSite: PackedMatrix]
-  private let vectors: [Storage]
+  let sources: [WeightSite: Source]
+  let matrices: [WeightSite: PackedMatrix]
+  let biases: [WeightSite: Storage]
+  let norms: [NormSite: WeightReader.NormSource]
+  /// Biases and norms as they were before `fuse` wrote them.
+  var unfused: [(storage: Storage, values: [Float])] = []
   private let expertGroups: [UnsafeMutablePointer<LinearGroup>]
-  private let pool: ThreadPool
+  let pool: ThreadPool
 
   /// Names this base: its sizes, and a hash (FNV-1a) of the final norm's values, which every form of a model stores unrounded.
   package var fingerprint: String {
@@ -78,7 +81,6 @@ package final class ModelWeights: @unchecked Sendable {
     self.layers = layers
     head = assembly.group(parts.groups.count - 1)
     outputNorm = parts.outputNorm.view
-    hasOutputHead = parts.head != nil
     shape = parts.shape
     inputGroups = parts.groups
     sources = parts.matrices
@@ -86,49 +88,15 @@ package final class ModelWeights: @unchecked Sendable {
     self.matrices = matrices
     self.expertGroups = expertGroups
     self.pool = pool
-    vectors = parts.vectors
+    biases = parts.biases
+    norms = parts.normSources
     parameterCount =
       (parts.head == nil ? 0 : embedding.elementCount) + (positions?.elementCount ?? 0)
-      + sources.values.reduce(0) { $0 + $1.tensor.elementCount } + vectors.reduce(0) { $0 + $1.bytes.count / 4 }
+      + sources.values.reduce(0) { $0 + $1.tensor.elementCount } + parts.vectors.reduce(0) { $0 + $1.bytes.count / 4 }
   }
 
   deinit {
     layers.deallocate()
     for group in expertGroups { group.deallocate() }
-  }
-
-  /// Puts W + sum of weight * dW into the packed weights of every site that the delta sets name. Float bases only.
-  /// The deltas are summed in f64 and rounded to f32; W + dW is rounded once more into the file's type.
-  package func fuse(_ deltas: [(set: DeltaSet, weight: Float)]) throws(ModelError) {
-    let sites = Set(deltas.flatMap { $0.set.operators.keys }).sorted()
-    for site in sites {
-      guard let source = sources[site] else { continue }
-      guard !source.tensor.dtype.isQuantized else {
-        throw .fuseNeedsFloat(tensor: source.name, found: source.tensor.dtype.name)
-      }
-    }
-    for site in sites {
-      guard let source = sources[site], let matrix = matrices[site] else { continue }
-      let terms = deltas.compactMap { delta in delta.set.operators[site].map { (weight: delta.weight, delta: $0) } }
-      let change = DeltaOperator.materialize(sumOf: terms)
-      var values = source.tensor.floats()
-      let columns = source.tensor.columns
-      for row in 0..<source.tensor.rows {
-        let target = source.rowMap.map { Int($0[row]) } ?? row
-        for column in 0..<columns { values[target * columns + column] += change[row * columns + column] }
-      }
-      do {
-        let fused = try Tensor(rounding: values, shape: source.tensor.shape, to: source.tensor.dtype)
-        matrix.repack(fused, rowMap: source.rowMap, pool: pool)
-      } catch { throw .storage(error) }
-    }
-  }
-
-  /// Packs the file's weights again at every site of the delta sets: the base as it was, bit for bit.
-  package func unfuse(_ deltas: [DeltaSet]) {
-    for site in Set(deltas.flatMap { $0.operators.keys }) {
-      guard let source = sources[site] else { continue }
-      matrices[site]?.repack(source.tensor, rowMap: source.rowMap, pool: pool)
-    }
   }
 }

@@ -64,13 +64,10 @@ package final class ResidentAdapter: @unchecked Sendable {
   var groupTable: UnsafePointer<Group> { UnsafePointer(groups) }
 
   private static func pack(
-    _ operators: [DeltaOperator?], into matrices: inout [PackedMatrix], pool: ThreadPool
+    _ operators: [[DeltaOperator]?], into matrices: inout [PackedMatrix], pool: ThreadPool
   ) throws(StorageError) -> Group {
-    let factors: [LowRank?] = operators.map {
-      switch $0 {
-      case .lowRank(let factors): factors
-      case nil: nil
-      }
+    let factors: [LowRank?] = operators.map { list in
+      list?.lazy.compactMap { if case .lowRank(let factors) = $0 { factors } else { nil } }.first
     }
     let present = factors.compactMap { $0 }
     guard let first = present.first else { return Group(a: nil, parts: (nil, nil, nil)) }

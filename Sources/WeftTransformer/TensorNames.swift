@@ -2,11 +2,6 @@
 
 package import WeftDeltas
 
-/// Where a norm stands in a decoder layer.
-package enum NormRole: Hashable, Sendable, CaseIterable {
-  case attentionInput, query, key, attentionOutput, feedForwardInput, feedForwardOutput
-}
-
 /// One linear module of a layer as a file stores it: one matrix, or several under each other.
 package struct LinearName: Sendable, Equatable {
   /// How the experts of a sparse layer are stored.

@@ -44,9 +44,18 @@ struct WeightSources {
     norms = try LayerNorms.read(&reader)
     outputNorm = try reader.outputNorm()
     try reader.finish()
-    shape = config.shape(hasOutputHead: head != nil, names: reader.architecture.names)
+    shape = config.shape(isTied: head == nil, names: reader.architecture.names)
     transposedBytes = reader.transposedBytes
     otherPartTensors = reader.otherPartTensors
+  }
+
+  /// Every norm, by its place.
+  var normSources: [NormSite: WeightReader.NormSource] {
+    var sources: [NormSite: WeightReader.NormSource] = [.output: outputNorm]
+    for (layer, norms) in norms.enumerated() {
+      for role in NormRole.allCases { sources[.layer(layer, role)] = norms.source(role) }
+    }
+    return sources
   }
 
   /// Norms and biases.

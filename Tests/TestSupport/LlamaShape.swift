@@ -6,7 +6,7 @@ extension BaseShape {
   /// The modules of a Llama in transformers with these sizes.
   package static func llama(
     layerCount: Int, hiddenSize: Int, queryWidth: Int, keyValueWidth: Int, intermediateSize: Int, vocabularySize: Int,
-    hasOutputHead: Bool
+    isTied: Bool = false, headDimension: Int = 1
   ) -> BaseShape {
     let maps: [(Projection, String, Size)] = [
       (.query, "self_attn.q_proj", (queryWidth, hiddenSize)), (.key, "self_attn.k_proj", (keyValueWidth, hiddenSize)),
@@ -22,11 +22,22 @@ extension BaseShape {
         modules.append(BaseModule(path: "model.layers.\(layer).\(name)", sites: [.layer(layer, projection)]))
       }
     }
-    if hasOutputHead {
-      sizes[.outputHead] = (vocabularySize, hiddenSize)
-      modules.append(BaseModule(path: "lm_head", sites: [.outputHead]))
+    sizes[.outputHead] = (vocabularySize, hiddenSize)
+    modules.append(BaseModule(path: "lm_head", sites: [.outputHead]))
+    let norms = (0..<layerCount).flatMap { layer in
+      [
+        BaseNorm(path: "model.layers.\(layer).input_layernorm", site: .layer(layer, .attentionInput), size: hiddenSize),
+        BaseNorm(
+          path: "model.layers.\(layer).post_attention_layernorm", site: .layer(layer, .feedForwardInput), size: hiddenSize),
+      ]
     }
-    return BaseShape(layerCount: layerCount, sizes: sizes, modules: modules, roots: ["model.", ""])
+    return BaseShape(
+      layerCount: layerCount, sizes: sizes, modules: modules, roots: ["model.", ""],
+      embedding: BaseEmbedding(path: "model.embed_tokens", vocabularySize: vocabularySize, hiddenSize: hiddenSize),
+      norms: norms + [BaseNorm(path: "model.norm", site: .output, size: hiddenSize)],
+      attention: BaseAttention(
+        headDimension: headDimension, heads: Array(repeating: queryWidth / headDimension, count: layerCount),
+        keyValueHeads: Array(repeating: keyValueWidth / headDimension, count: layerCount)), isTied: isTied)
   }
 
   /// The path of a site, which must be one of this base.

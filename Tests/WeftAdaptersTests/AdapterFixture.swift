@@ -10,7 +10,7 @@ import WeftTensors
 struct AdapterFixture {
   static let base = BaseShape.llama(
     layerCount: 2, hiddenSize: 4, queryWidth: 6, keyValueWidth: 3, intermediateSize: 5, vocabularySize: 7,
-    hasOutputHead: true)
+    isTied: false)
 
   /// Option -> JSON text.
   var config = [
@@ -60,7 +60,7 @@ struct AdapterFixture {
   func read(name: String = "tiny", base: BaseShape = AdapterFixture.base) throws -> Adapter {
     let folder = try TemporaryFolder()
     try write(to: folder)
-    return try AdapterReader.read(folder: folder.path, name: name, base: base)
+    return try AdapterReader.read(folder: folder.path, name: name, base: BaseModel(shape: base))
   }
 
   /// The error of reading, its location reduced to what lies inside the folder; nil when reading succeeds.
@@ -68,7 +68,7 @@ struct AdapterFixture {
     let folder = try TemporaryFolder()
     try write(to: folder)
     do {
-      _ = try AdapterReader.read(folder: folder.path, name: name, base: base)
+      _ = try AdapterReader.read(folder: folder.path, name: name, base: BaseModel(shape: base))
       return nil
     } catch { return "\(error)".replacing(folder.path, with: "FOLDER") }
   }

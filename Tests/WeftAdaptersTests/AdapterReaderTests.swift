@@ -52,10 +52,10 @@ import WeftTensors
   @Test func theFileMayVanish() throws {
     let folder = try TemporaryFolder()
     try AdapterFixture().write(to: folder)
-    let adapter = try AdapterReader.read(folder: folder.path, name: "tiny", base: AdapterFixture.base)
+    let adapter = try AdapterReader.read(folder: folder.path, name: "tiny", base: BaseModel(shape: AdapterFixture.base))
     let length = try readBytes(folder.file("adapter_model.safetensors")).count
     try folder.write([UInt8](repeating: 0xFF, count: length), to: "adapter_model.safetensors")
-    #expect(adapter.deltas.operators[.layer(0, .query)]?.materialize() == [Float](repeating: 4, count: 24))
+    #expect(adapter.deltas.operators[.layer(0, .query)]?.first?.materialize() == [Float](repeating: 4, count: 24))
   }
 
   @Test(arguments: ["", "base", "a b", "a:b", "a,b", "a=b", "../a", "ä", "a\n"]) func names(name: String) throws {
@@ -69,7 +69,7 @@ import WeftTensors
   @Test func missingFiles() throws {
     let folder = try TemporaryFolder()
     func expect(_ error: AdapterError) {
-      #expect(throws: error) { try AdapterReader.read(folder: folder.path, name: "a", base: AdapterFixture.base) }
+      #expect(throws: error) { try AdapterReader.read(folder: folder.path, name: "a", base: BaseModel(shape: AdapterFixture.base)) }
     }
     expect(.missingFile(location: folder.path, name: "adapter_config.json"))
     var fixture = try AdapterFixture()
@@ -85,7 +85,7 @@ import WeftTensors
         + "it is read; to convert it, load the adapter with peft and write it again with save_pretrained")
     let absent = folder.file("absent")
     #expect(throws: AdapterError.missingFile(location: absent, name: "adapter_config.json")) {
-      try AdapterReader.read(folder: absent, name: "a", base: AdapterFixture.base)
+      try AdapterReader.read(folder: absent, name: "a", base: BaseModel(shape: AdapterFixture.base))
     }
   }
 
@@ -119,16 +119,16 @@ import WeftTensors
 
   static func error(of folder: TemporaryFolder) -> String? {
     do throws(AdapterError) {
-      _ = try AdapterReader.read(folder: folder.path, name: "tiny", base: AdapterFixture.base)
+      _ = try AdapterReader.read(folder: folder.path, name: "tiny", base: BaseModel(shape: AdapterFixture.base))
       return nil
     } catch { return error.description.replacing(folder.path, with: "FOLDER") }
   }
 
   @Test func theRegistry() {
-    #expect(AdapterFamily.all.map(\.name) == ["LoRA"])
+    #expect(Set(AdapterFamily.all.map(\.name)).count == AdapterFamily.all.count)
     for family in AdapterFamily.all {
-      #expect(family.paper.hasPrefix("https://"))
-      #expect(family.peftType == family.peftType.uppercased())
+      #expect(family.source.hasPrefix("https://"))
+      #expect(family.peftType == family.peftType?.uppercased())
     }
   }
 }

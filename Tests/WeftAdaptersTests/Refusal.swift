@@ -26,6 +26,6 @@ struct Refusal: Sendable, CustomTestStringConvertible {
     let folder = try TemporaryFolder()
     try fixture.write(to: folder)
     let expected = error(folder.file("adapter_config.json"), folder.file("adapter_model.safetensors"))
-    #expect(throws: expected) { try AdapterReader.read(folder: folder.path, name: "tiny", base: base) }
+    #expect(throws: expected) { try AdapterReader.read(folder: folder.path, name: "tiny", base: BaseModel(shape: base)) }
   }
 }

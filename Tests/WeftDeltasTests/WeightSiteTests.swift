@@ -8,7 +8,7 @@ import WeftTensors
 @Suite struct WeightSiteTests {
   static let base = BaseShape.llama(
     layerCount: 2, hiddenSize: 40, queryWidth: 48, keyValueWidth: 12, intermediateSize: 52, vocabularySize: 101,
-    hasOutputHead: true)
+    isTied: false)
 
   @Test func namesAndOrder() {
     #expect(WeightSite.layer(3, .query).description == "layers.3.q_proj")
@@ -37,8 +37,8 @@ import WeftTensors
     #expect(head == (101, 40))
     let tied = BaseShape.llama(
       layerCount: 1, hiddenSize: 1, queryWidth: 1, keyValueWidth: 1, intermediateSize: 1, vocabularySize: 1,
-      hasOutputHead: false)
-    #expect(tied.shape(of: .outputHead) == nil)
+      isTied: true)
+    #expect(tied.shape(of: .outputHead) != nil && tied.isTied)
   }
 
   @Test func deltaSet() throws {

@@ -97,7 +97,7 @@ struct ArchitectureTests {
     _ name: String, _ adapter: String, _ runner: ModelRunner, weight: Float = 1
   ) throws -> (DeltaSet, ActiveMixture) {
     let read = try AdapterReader.read(
-      folder: folder + "/\(name)/\(adapter)", name: adapter, base: runner.weights.shape)
+      folder: folder + "/\(name)/\(adapter)", name: adapter, base: runner.weights.base)
     let resident = try ResidentAdapter(read.deltas, groups: runner.weights.inputGroups, pool: runner.pool)
     return (read.deltas, ActiveMixture([(resident, weight)]))
   }

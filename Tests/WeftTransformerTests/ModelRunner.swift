@@ -107,7 +107,7 @@ final class ModelRunner {
 
   /// An adapter of the goldens, read for this model.
   func adapter(_ name: String) throws -> Adapter {
-    try AdapterReader.read(folder: TestPaths.goldens + "/adapters/" + name, name: name, base: weights.shape)
+    try AdapterReader.read(folder: TestPaths.goldens + "/adapters/" + name, name: name, base: weights.base)
   }
 
   /// A mixture of adapters of the goldens, from its text.

@@ -9,10 +9,16 @@ internal import WeftTensors
 /// Tensors per adapted module: `lora_A.weight` [rank, in] and `lora_B.weight` [out, rank]. On a fused module (`qkv_proj`) the
 /// rows of B are divided as the module's own rows are, and every part has the same A.
 enum LoRA {
-  static func resolve(_ folder: inout AdapterFolder, base: BaseShape) throws(AdapterError) -> DeltaSet {
+  static func resolve(
+    _ folder: inout AdapterFolder, _ model: BaseModel, _ choices: AdapterOptions
+  ) throws(AdapterError) -> DeltaSet {
+    let base = model.shape
     let options = try LoRAOptions(folder.config)
     try options.target.check(base, folder.config)
     let factors = try factorNames(in: folder, base: base)
+    for names in factors.modules.map(\.names) + factors.experts.flatMap({ $0.pairs.values }) {
+      for name in names.values { folder.recognize(name) }
+    }
     var found: [(WeightSite, DeltaOperator)] = []
     // What the config does not target stays in the folder, and the reader refuses it.
     for (module, names) in factors.modules where try options.target.contains(module) {
@@ -65,7 +71,6 @@ enum LoRA {
           experts[outer, default: [:]][depth, default: [:]][factor] = name
           continue
         }
-        if path == "lm_head" { throw .noOutputHead(location: location, tensor: name) }
         guard base.isBeyondLayers(path) else { throw unknown(name, base, location) }
         throw .layerOutOfRange(location: location, tensor: name, layerCount: base.layerCount)
       }

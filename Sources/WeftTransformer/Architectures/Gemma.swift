@@ -13,7 +13,7 @@ enum Gemma {
     try fields.require("hidden_act", "gelu_pytorch_tanh", "gelu")
     var config = try ModelConfig(fields, name)
     config.embeddingScale = Float(config.hiddenSize).squareRoot()
-    config.normOffset = fields.gguf == nil ? 1 : 0
+    config.normOffset = 1
     config.activation = .geglu
     if config.biases != nil {
       config.tieWordEmbeddings = try fields.bool("tie_word_embeddings", default: true)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import WeftDeltas
+
 /// Gemma 2 (Gemma Team 2024): Gemma with norms on what is added too, soft caps on scores and logits, and a window in every
 /// other layer.
 enum Gemma2 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import WeftDeltas
 internal import WeftFormats
 
 /// Gemma 3, text (Gemma Team 2025): Gemma 2 with norms over the heads of queries and keys instead of soft caps, five layers

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension AdapterFamily {
+  /// Families that become low-rank factors.
+  static let lowRankFamilies: [AdapterFamily] = [
+  ]
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The base that an adapter is read for: its shape, and its weights for families whose change depends on them.
+///
+/// Weights are those of the file, as f32 (dequantised where it is quantised), in transformers' order of rows.
+package struct BaseModel: Sendable {
+  /// Reads values of the base; each call copies them.
+  package struct Values: Sendable {
+    /// W [out * in] of a linear map.
+    package let weight: @Sendable (WeightSite) -> [Float]
+    /// [out]; nil when the map has no bias.
+    package let bias: @Sendable (WeightSite) -> [Float]?
+    /// Rows of the embedding [rows * hidden], for a range of tokens.
+    package let embedding: @Sendable (Range<Int>) -> [Float]
+
+    package init(
+      weight: @escaping @Sendable (WeightSite) -> [Float], bias: @escaping @Sendable (WeightSite) -> [Float]?,
+      embedding: @escaping @Sendable (Range<Int>) -> [Float]
+    ) {
+      self.weight = weight
+      self.bias = bias
+      self.embedding = embedding
+    }
+  }
+
+  package let shape: BaseShape
+  /// nil when only the shape is known.
+  package let values: Values?
+
+  package init(shape: BaseShape, values: Values? = nil) {
+    self.shape = shape
+    self.values = values
+  }
+
+  /// Rows and columns of the weight of a module, all its parts together.
+  package func size(of module: BaseModule) -> BaseShape.Size {
+    let sizes = module.sites.compactMap { shape.shape(of: $0) }
+    return (sizes.reduce(0) { $0 + $1.out }, sizes.first?.in ?? 0)
+  }
+}
+
+extension BaseModel.Values {
+  /// The weight of a module [out * in]: those of its parts under each other.
+  package func weight(of module: BaseModule) -> [Float] {
+    module.sites.count == 1 ? weight(module.sites[0]) : module.sites.flatMap(weight)
+  }
+
+  /// The bias of a module; nil when it has none.
+  package func bias(of module: BaseModule) -> [Float]? {
+    let parts = module.sites.map(bias)
+    guard parts.allSatisfy({ $0 != nil }) else { return nil }
+    return parts.flatMap { $0 ?? [] }
+  }
+}

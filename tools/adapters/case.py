@@ -18,11 +18,11 @@ from . import bases
 FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 LLAMA = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 GPT2 = ["c_attn", "c_proj", "c_fc"]
-# The module whose delta is kept: not square, so that its orientation shows.
+# The modules of which the first one with a delta is kept: if possible not square, so that its orientation shows.
 DELTAS = {
-    "llama": "model.layers.1.self_attn.k_proj",
-    "gpt2": "transformer.h.1.mlp.c_fc",
-    "mixtral": "model.layers.1.self_attn.k_proj",
+    "llama": [f"model.layers.1.{name}" for name in ("self_attn.k_proj", "self_attn.v_proj", "mlp.down_proj", "self_attn.q_proj")],
+    "gpt2": [f"transformer.h.1.{name}" for name in ("mlp.c_fc", "attn.c_attn")],
+    "mixtral": ["model.layers.1.self_attn.k_proj"],
 }
 
 
@@ -53,6 +53,8 @@ class Case:
     edit: object = None
     # (base, folder) -> peft model, in place of PeftModel.from_pretrained.
     load: object = None
+    # Why the model is not to be merged, though peft does not refuse.
+    unmergeable: str = ""
     # Why there are no expected numbers: a reader must refuse the folder.
     refused: str = ""
 
@@ -77,6 +79,15 @@ class Case:
         return self.load(base, folder) if self.load else peft.PeftModel.from_pretrained(base, folder)
 
 
+def family(prefix, config, **shared):
+    """A function that makes the cases of one family: name, base, features, fields of `Case`, and options of the configuration."""
+
+    def make_case(name="", base="llama", features="", case=None, **options):
+        return Case(f"{prefix}-{name}" if name else prefix, base, config, shared | options, features, **(case or {}))
+
+    return make_case
+
+
 @contextlib.contextmanager
 def float64_peft(kind):
     """`float64_source`, and the same for the sources of peft. For what runs, not for what is made: random streams differ."""
@@ -84,9 +95,11 @@ def float64_peft(kind):
     with reference.float64_source(kind):
         for module in modules:
             module.torch = reference.Float64Torch()
+        torch.set_default_dtype(torch.float64)
         try:
             yield
         finally:
+            torch.set_default_dtype(torch.float32)
             for module in modules:
                 module.torch = torch
 
@@ -96,7 +109,8 @@ def add_noise(model, case):
     for _, value in sorted(model.named_parameters()):
         if value.requires_grad:
             moved = value.data + case.noise * torch.randn(value.shape, generator=generator)
-            value.data = moved.to(FLOATS[case.storage]).to(value.dtype)
+            # In place, as tied factors are views of each other.
+            value.data.copy_(moved.to(FLOATS[case.storage]))
 
 
 @torch.no_grad()
@@ -122,18 +136,28 @@ def tidy(folder, case):
         save_file(stored, path, {"format": "pt"})
 
 
+def delta_of(merged, base, path):
+    """Merged weight - base weight, [out, in], of a module or of a parameter."""
+    parameter = path if path.endswith(("experts.gate_up_proj", "experts.down_proj")) else f"{path}.weight"
+    delta = (merged.get_parameter(parameter) - base.get_parameter(parameter).double()).detach()
+    is_conv1d = parameter != path and type(base.get_submodule(path)).__name__ == "Conv1D"
+    return delta.T if is_conv1d else delta
+
+
 def merged_parts(model, base, case, tokens):
-    """The logits of the merged model, and merged weight - base weight [out, in] by module; nothing where peft cannot merge."""
+    """The logits of the merged model and its deltas by module; or why peft cannot merge."""
+    if case.unmergeable:
+        return None, {}, case.unmergeable
     try:
-        merged = copy.deepcopy(model).merge_and_unload()
+        merged = model.merge_and_unload()
     except (AttributeError, ValueError, TypeError, NotImplementedError, RuntimeError) as error:
         return None, {}, f"{type(error).__name__}: {error}".split("\n")[0]
-    deltas = {}
-    for path in case.deltas if case.deltas is not None else [DELTAS[case.kind]]:
-        parameter = path if path.endswith("_proj") and ".experts." in path else f"{path}.weight"
-        delta = merged.get_parameter(parameter) - base.get_parameter(parameter).double()
-        is_conv1d = type(base.get_submodule(path.rsplit(".", 1)[0] if parameter == path else path)).__name__ == "Conv1D"
-        deltas[f"delta.{path}"] = (delta.T if is_conv1d else delta).detach()
+    if case.deltas is None:
+        deltas = {path: delta_of(merged, base, path) for path in DELTAS[case.kind]}
+        deltas = dict([pair for pair in deltas.items() if pair[1].any()][:1])
+    else:
+        deltas = {path: delta_of(merged, base, path) for path in case.deltas}
+        assert all(delta.any() for delta in deltas.values())
     return logits_of(merged, dataclasses.replace(case, inputs={}), tokens), deltas, ""
 
 
@@ -163,8 +187,9 @@ def make(case, root):
         case.finish(model)
     model.eval()
     tokens = case.tokens if case.tokens is not None else bases.tokens_of(case.seed)
-    trained = None if case.refused else logits_of(model, case, tokens)
     model.save_pretrained(folder, **case.saving)
+    # Only now: a pass may change what is saved.
+    trained = None if case.refused else logits_of(model, case, tokens)
     tidy(folder, case)
     if case.edit:
         case.edit(folder)
@@ -187,7 +212,7 @@ def expect(case, base, folder, tokens, trained):
     }
     if merged is not None:
         errors["merging"] = reference.relative_error(merged, logits)
-    expected = {"logits": logits, **deltas}
+    expected = {"logits": logits, **{f"delta.{path}": delta for path, delta in deltas.items()}}
     if errors.get("merging", 0) > 1e-6:
         expected["merged"] = merged
     about = {"base": case.base, "peft": peft.__version__, "seed": case.seed, "unmergeable": why}

@@ -4,7 +4,7 @@ import PackageDescription
 // One line per library module: its name and the modules it may import.
 // Bottom-up: an entry names only earlier ones. tools/check_layout.py holds every `import` to this list.
 let modules: [(name: String, imports: [String])] = [
-  ("WeftTensors", ["CWeftKernels"]),
+  ("WeftTensors", ["CWeftKernels", "CLAPACK"]),
   ("WeftFormats", ["WeftTensors", "CCJSON"]),
   ("WeftTokenizers", ["WeftTensors", "WeftFormats", "CPCRE2", "CUTF8Proc"]),
   ("WeftGrammar", ["WeftFormats"]),
@@ -33,6 +33,7 @@ let package = Package(
   targets: [
     .target(name: "CWeftKernels", path: "CSources/Kernels", cSettings: [.enableWarning("all"), .treatAllWarnings(as: .error)]),
     .systemLibrary(name: "CCJSON", path: "CSources/CJSON"),
+    .systemLibrary(name: "CLAPACK", path: "CSources/LAPACK"),
     .systemLibrary(name: "CPCRE2", path: "CSources/PCRE2"),
     .systemLibrary(name: "CUTF8Proc", path: "CSources/UTF8Proc"),
     .systemLibrary(name: "CEditline", path: "CSources/Editline"),

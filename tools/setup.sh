@@ -3,8 +3,9 @@
 # Installs the system libraries that are missing (Debian 12 and its relatives), and says what to do where it can't.
 set -eu
 
-packages=(libcjson-dev libpcre2-dev libutf8proc-dev libedit-dev)
-headers=(cjson/cJSON.h pcre2.h utf8proc.h editline/readline.h)
+packages=(libcjson-dev libpcre2-dev libutf8proc-dev libedit-dev libopenblas-dev)
+# What each brings; OpenBLAS lies under the name of the processor's architecture.
+files=(include/cjson/cJSON.h include/pcre2.h include/utf8proc.h include/editline/readline.h 'lib*/*/libopenblas.so')
 
 if ! command -v swift >/dev/null; then
   echo "setup: swift is missing; install Swift 6.2 or newer from https://www.swift.org/install, then run this again" >&2
@@ -13,7 +14,7 @@ fi
 
 missing=()
 for index in "${!packages[@]}"; do
-  [ -e "/usr/include/${headers[$index]}" ] || missing+=("${packages[$index]}")
+  compgen -G "/usr/${files[$index]}" >/dev/null || missing+=("${packages[$index]}")
 done
 command -v python3 >/dev/null || missing+=(python3)  # checks the layout
 [ ${#missing[@]} -eq 0 ] && exit 0

@@ -1,41 +1,80 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The adapters that are active together, each with its weight: y = W x + sum of weight * delta(x).
+/// The adapters that are active together, each with its weight.
 ///
-/// A value in canonical form: parts are sorted by name and no name occurs twice, so that equal mixtures are equal,
-/// whoever wrote them in whatever order. A weight of zero is kept: the caller named the adapter.
+/// What weights mean is the business of the operators (`MixingRule`); what is written here is who takes part, how much, where,
+/// and in which order. A value in canonical form: within a level parts are sorted by name, and no name occurs twice, so that
+/// equal mixtures are equal, whoever wrote them in whatever order. A weight of zero is kept: the caller named the adapter.
 package struct Mixture: Hashable, Sendable {
-  /// One active adapter.
-  package struct Part: Hashable, Sendable {
-    package let adapter: String
-    package let weight: Float
-
-    package init(adapter: String, weight: Float) {
-      self.adapter = adapter
-      self.weight = weight
-    }
+  /// How scales of several adapters at one place become one.
+  package enum ScaleRule: String, Hashable, Sendable, CaseIterable {
+    /// The product of 1 + weight (g - 1): with weights of 1 what peft does with several active adapters.
+    case multiply
+    /// 1 + the sum of weight (g - 1): with weights that sum to 1 their weighted average, which is what peft's
+    /// `add_weighted_adapter` makes of IA3.
+    case average
   }
 
-  /// Sorted by name.
+  /// Sorted by level, then by name. Where order matters, this is the order of application.
   package let parts: [Part]
+  package let scales: ScaleRule
 
   /// No adapter: the base alone.
-  package static let base = Mixture(sorted: [])
+  package static let base = Mixture(sorted: [], scales: .multiply)
 
-  private init(sorted parts: [Part]) { self.parts = parts }
+  private init(sorted parts: [Part], scales: ScaleRule) {
+    self.parts = parts
+    self.scales = scales
+  }
 
-  /// Sorts and checks the parts. Throws for a name that adapters cannot have, a name that occurs twice, and a weight that is
-  /// infinite or not a number.
-  package init(_ parts: [Part]) throws(MixtureError) {
-    for part in parts {
-      guard Mixture.isName(part.adapter) else { throw .invalidName(part.adapter) }
-      guard part.weight.isFinite else { throw .invalidWeight(adapter: part.adapter, found: "\(part.weight)") }
+  /// Sorts and checks the parts; the levels that occur are numbered from 0. Throws for a name that adapters cannot have, a name
+  /// that occurs twice, a weight that is infinite or not a number, and weights that contradict each other.
+  package init(_ parts: [Part], scales: ScaleRule = .multiply) throws(MixtureError) {
+    for part in parts { try part.validate() }
+    var sorted = parts.sorted { ($0.level, $0.adapter) < ($1.level, $1.adapter) }
+    let names = sorted.map(\.adapter).sorted()
+    for (one, next) in zip(names, names.dropFirst()) where one == next { throw MixtureError(.duplicate(one)) }
+    var number = -1
+    var previous: Int?
+    for index in sorted.indices {
+      if sorted[index].level != previous { number += 1 }
+      previous = sorted[index].level
+      sorted[index].level = number
     }
-    let sorted = parts.sorted { $0.adapter < $1.adapter }
-    for (one, next) in zip(sorted, sorted.dropFirst()) where one.adapter == next.adapter {
-      throw .duplicate(one.adapter)
+    self.init(sorted: sorted, scales: sorted.isEmpty ? .multiply : scales)
+  }
+
+  /// Parts under each other: those of the first level act first.
+  package init(stack: [[Part]], scales: ScaleRule = .multiply) throws(MixtureError) {
+    var parts: [Part] = []
+    for (level, members) in stack.enumerated() {
+      for var part in members {
+        part.level = level
+        parts.append(part)
+      }
     }
-    self.init(sorted: sorted)
+    try self.init(parts, scales: scales)
+  }
+
+  /// Whether parts stand under each other.
+  package var isStacked: Bool { (parts.last?.level ?? 0) > 0 }
+
+  /// The same without some adapters: what runs before an adapter that is invoked.
+  package func without(_ names: Set<String>) -> Mixture {
+    guard !names.isEmpty else { return self }
+    let kept = parts.filter { !names.contains($0.adapter) }
+    // Parts of a mixture make up a mixture.
+    return (try? Mixture(kept, scales: scales)) ?? .base
+  }
+
+  /// Refuses layers that a base with `layerCount` layers does not have.
+  package func validate(layerCount: Int) throws(MixtureError) {
+    for part in parts where !part.isUniform {
+      for layers in [part.layers] + part.modules.map(\.layers) {
+        guard let layers, layers.last >= layerCount else { continue }
+        throw MixtureError(.layerOutOfRange(adapter: part.adapter, found: layers, layerCount: layerCount))
+      }
+    }
   }
 
   /// Whether an adapter may have this name: ASCII letters, digits, `.`, `_` and `-`, at least one, and not `base`, which is
@@ -53,21 +92,4 @@ package struct Mixture: Hashable, Sendable {
   }
 
   static let baseText = "base"
-}
-
-/// Parts that do not make up a mixture.
-package enum MixtureError: Error, Equatable, Sendable, CustomStringConvertible {
-  case invalidName(String)
-  case invalidWeight(adapter: String, found: String)
-  case duplicate(String)
-
-  package var description: String {
-    switch self {
-    case .invalidName(let name):
-      "mixture: expected an adapter name of letters, digits, '.', '_' and '-' (not 'base'), found '\(name)'"
-    case .invalidWeight(let adapter, let found):
-      "mixture: expected a finite number as the weight of '\(adapter)', found '\(found)'"
-    case .duplicate(let name): "mixture: expected every adapter once, found '\(name)' twice"
-    }
-  }
 }

@@ -44,4 +44,28 @@ package struct LowRank: Sendable {
   package var outputSize: Int { b.shape[0] }
   /// Bytes of both factors, as stored.
   package var byteCount: Int { a.byteCount + b.byteCount }
+
+  /// Several of one weight as one of their ranks together, exactly: scales go into B, in F32. There is at least one.
+  package init(sumOf terms: [LowRank]) throws(DeltaError) {
+    let (out, width) = (terms[0].outputSize, terms[0].inputSize)
+    guard terms.allSatisfy({ $0.outputSize == out && $0.inputSize == width }) else {
+      throw .malformed(factor: "a", expected: "terms of [\(out), \(width)]", found: "others")
+    }
+    let rank = terms.reduce(0) { $0 + $1.rank }
+    var b = [Float](repeating: 0, count: out * rank)
+    var first = 0
+    for term in terms {
+      let values = term.b.floats()
+      for o in 0..<out {
+        for r in 0..<term.rank { b[o * rank + first + r] = term.scale * values[o * term.rank + r] }
+      }
+      first += term.rank
+    }
+    do {
+      try self.init(
+        a: Tensor(terms.flatMap { $0.a.floats() }, shape: [rank, width]), b: Tensor(b, shape: [out, rank]), scale: 1)
+    } catch let error as DeltaError { throw error } catch {
+      throw .malformed(factor: "a", expected: "memory for \(rank) x \(width + out) numbers", found: "\(error)")
+    }
+  }
 }

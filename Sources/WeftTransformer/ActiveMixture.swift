@@ -1,43 +1,118 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import WeftDeltas
+
 /// The adapters of one mixture, resident, each with its weight: what a segment of a batch computes beside the base.
 ///
-/// Making one copies a pointer and a weight per adapter; the factors stay where they are. Their low-rank activations lie side
-/// by side: u = [A_1 x; A_2 x; ...], scaled by diag(w s). `reweight` writes them anew.
+/// Making one copies a few pointers and a weight per adapter (and a table of weights where they differ from place to place); the
+/// factors stay where they are. Their low-rank activations lie side by side: u = [A_1 x; A_2 x; ...], scaled by diag(w s).
+/// `reweight` writes them anew.
 package final class ActiveMixture {
+  /// One adapter, with how it takes part.
+  package typealias Member = (adapter: ResidentAdapter, part: Mixture.Part)
+
   struct Entry {
     let groups: UnsafePointer<ResidentAdapter.Group>
+    /// The weight everywhere, unless `weights` has others.
     var weight: Float
+    /// Three for each input group, one for each of its maps; nil where all are `weight`.
+    let weights: UnsafeMutablePointer<Float>?
+    /// One for each layer; nil where all are `weight`.
+    let layerWeights: UnsafeMutablePointer<Float>?
+    var embeddingWeight: Float
     /// Where this adapter's low-rank activations begin in a row of u.
     let offset: Int
+    let hasOperations: Bool
+    let norms: ResidentNorms?
+    /// Whether scales of several adapters are averaged; otherwise they are multiplied.
+    let averagesScales: Bool
+    /// The adapter itself, for what a step does once per row or layer.
+    let adapter: Unmanaged<ResidentAdapter>
+
+    /// The weight of what it does to a map of an input group.
+    @inline(__always)
+    func weight(group: Int, part: Int) -> Float { weights.map { $0[group * 3 + part] } ?? weight }
+
+    /// The weight of what it does to the hidden state of a layer.
+    @inline(__always)
+    func weight(layer: Int) -> Float { layerWeights.map { $0[layer] } ?? weight }
   }
 
   let entries: UnsafeMutableBufferPointer<Entry>
   private let adapters: [ResidentAdapter]
+  private let hasTables: [Bool]
+  private let averagesScales: Bool
   /// Floats of a row of u that this mixture needs.
   package let width: Int
 
-  package init(_ parts: [(adapter: ResidentAdapter, weight: Float)]) {
-    adapters = parts.map(\.adapter)
-    entries = .allocate(capacity: parts.count)
+  /// - Parameter members: in the order in which they act where order matters.
+  package init(_ members: [Member], scales: Mixture.ScaleRule = .multiply) {
+    adapters = members.map(\.adapter)
+    hasTables = members.map { !$0.part.isUniform }
+    averagesScales = scales == .average
+    entries = .allocate(capacity: members.count)
     var offset = 0
-    for (index, part) in parts.enumerated() {
+    for (index, member) in members.enumerated() {
+      let adapter = member.adapter
+      let layerCount = member.part.isUniform ? 0 : adapter.layerCount
+      let groupCount = member.part.isUniform ? 0 : adapter.sites.count
       entries.initializeElement(
-        at: index, to: Entry(groups: part.adapter.groupTable, weight: part.weight, offset: offset))
-      offset += part.adapter.width
+        at: index,
+        to: Entry(
+          groups: adapter.groupTable, weight: member.part.weight,
+          weights: groupCount > 0 ? .allocate(capacity: 3 * groupCount) : nil,
+          layerWeights: layerCount > 0 ? .allocate(capacity: layerCount) : nil,
+          embeddingWeight: member.part.embeddingWeight, offset: offset, hasOperations: adapter.hasOperations,
+          norms: adapter.norms, averagesScales: averagesScales, adapter: .passUnretained(adapter)))
+      write(member.part, to: index)
+      offset += adapter.width
     }
     width = offset
   }
 
-  deinit { entries.deallocate() }
+  /// Adapters with one weight each.
+  package convenience init(_ parts: [(adapter: ResidentAdapter, weight: Float)]) {
+    self.init(
+      parts.enumerated().map { (index, part) in
+        (part.adapter, Mixture.Part(adapter: "\(index)", weight: part.weight))
+      })
+  }
 
-  /// Writes new weights when these are the same adapters in the same order; otherwise changes nothing and returns false.
-  /// Nothing is allocated or copied. Not during a step.
-  package func reweight(_ parts: [(adapter: ResidentAdapter, weight: Float)]) -> Bool {
-    guard parts.count == adapters.count, zip(parts, adapters).allSatisfy({ $0.adapter === $1 }) else { return false }
-    for index in entries.indices { entries[index].weight = parts[index].weight }
+  deinit {
+    for entry in entries {
+      entry.weights?.deallocate()
+      entry.layerWeights?.deallocate()
+    }
+    entries.deinitialize()
+    entries.deallocate()
+  }
+
+  /// Writes new weights when these are the same adapters in the same order, with tables where they had tables; otherwise
+  /// changes nothing and returns false. Nothing is allocated or copied. Not during a step.
+  package func reweight(_ members: [Member], scales: Mixture.ScaleRule = .multiply) -> Bool {
+    guard members.count == adapters.count, averagesScales == (scales == .average),
+      zip(members, adapters).allSatisfy({ $0.adapter === $1 }),
+      zip(members, hasTables).allSatisfy({ $0.part.isUniform != $1 })
+    else { return false }
+    for index in entries.indices { write(members[index].part, to: index) }
     return true
   }
 
   package var isEmpty: Bool { entries.isEmpty }
+
+  private func write(_ part: Mixture.Part, to index: Int) {
+    entries[index].weight = part.weight
+    entries[index].embeddingWeight = part.embeddingWeight
+    if let weights = entries[index].weights {
+      for (group, sites) in adapters[index].sites.enumerated() {
+        for position in 0..<3 {
+          (weights + group * 3 + position).initialize(
+            to: position < sites.count ? part.weight(at: sites[position]) : 0)
+        }
+      }
+    }
+    if let weights = entries[index].layerWeights {
+      for layer in 0..<adapters[index].layerCount { (weights + layer).initialize(to: part.weight(inLayer: layer)) }
+    }
+  }
 }

@@ -8,6 +8,9 @@ struct Segment {
   var blockTable: UnsafePointer<Int32>
   /// The active adapters, kept alive by the batch; empty for the base alone.
   var entries: UnsafeBufferPointer<ActiveMixture.Entry>
+  /// Gates that were computed before the step, of the first row; `gateStride` floats between rows. nil where there are none.
+  var gates: UnsafePointer<Float>?
+  var gateStride = 0
 }
 
 /// How rows are divided into segments: what a linear map has to know of a batch.
@@ -16,12 +19,19 @@ struct RowLayout {
   var segmentCount = 0
   /// Active adapters of all segments together.
   var entryCount = 0
+  /// Those of them that do more to linear maps than low rank, and those that replace norms.
+  var operationCount = 0
+  var normCount = 0
   let segments: UnsafeMutablePointer<Segment>
 
   mutating func append(_ segment: Segment) {
     segments[segmentCount] = segment
     segmentCount += 1
     entryCount += segment.entries.count
+    for entry in segment.entries {
+      if entry.hasOperations { operationCount += 1 }
+      if entry.norms != nil { normCount += 1 }
+    }
     rowCount += segment.rowCount
   }
 
@@ -45,6 +55,17 @@ struct RowLayout {
     rowCount = 0
     segmentCount = 0
     entryCount = 0
+    operationCount = 0
+    normCount = 0
+  }
+
+  /// The active adapters of a row.
+  @inline(__always)
+  func entries(of row: Int) -> UnsafeBufferPointer<ActiveMixture.Entry> {
+    for index in 0..<segmentCount where row < segments[index].firstRow + segments[index].rowCount {
+      return segments[index].entries
+    }
+    return UnsafeBufferPointer(start: nil, count: 0)
   }
 
   /// Calls `body` with every segment that has some of `rows`, and with those rows.

@@ -11,7 +11,8 @@ struct Linear {
 /// Up to three linear maps that read the same rows and write side by side: q, k, v; gate, up; or one alone.
 ///
 /// A step computes it in two phases. `multiply` gives W x and, beside it, the low-rank activations u = diag(w s) A x of all
-/// active adapters, in slices of output tiles. `finish`, called by the phase that consumes y, adds B u and the bias.
+/// active adapters, in slices of output tiles. `finish`, called by the phase that consumes y, adds B u and the bias. Adapters
+/// with other operators add phases before and between (`LinearGroup+Operations`).
 struct LinearGroup {
   let parts: (Linear, Linear?, Linear?)
   /// Where each part begins in a row of y.
@@ -55,31 +56,25 @@ struct LinearGroup {
     return (layout.entryCount + (tiles + grain - 1) / grain, grain)
   }
 
-  /// One phase: y = W x for all rows, and u for all segments.
-  func multiply(
-    _ y: Activations, _ x: Activations, layout: RowLayout, low: Activations, _ kernels: Kernels, _ worker: Worker
-  ) {
-    let (count, grain) = pieces(layout, threads: worker.threadCount)
-    worker.slices(count, grain: 1) { claimed in
-      multiply(piece: claimed.lowerBound, grain: grain, y, x, layout: layout, low: low, kernels)
-    }
-  }
-
   /// One piece of the phase.
+  /// - Parameter changed: the inputs of the parts whose input an adapter changes.
   @inline(__always)
   func multiply(
-    piece: Int, grain: Int, _ y: Activations, _ x: Activations, layout: RowLayout, low: Activations, _ kernels: Kernels
+    piece: Int, grain: Int, _ y: Activations, _ x: Activations, changed: ChangedInputs? = nil, layout: RowLayout,
+    low: Activations, _ kernels: Kernels
   ) {
     if piece < layout.entryCount {
       multiplyLow(entry: piece, layout: layout, low: low, x, kernels)
     } else {
       let begin = (piece - layout.entryCount) * grain
-      multiplyTiles(begin..<min(begin + grain, tileCount), y, x, rows: layout.rowCount, kernels)
+      multiplyTiles(begin..<min(begin + grain, tileCount), y, x, changed, rows: layout.rowCount, kernels)
     }
   }
 
   @inline(__always)
-  private func multiplyTiles(_ tiles: Range<Int>, _ y: Activations, _ x: Activations, rows: Int, _ kernels: Kernels) {
+  private func multiplyTiles(
+    _ tiles: Range<Int>, _ y: Activations, _ x: Activations, _ changed: ChangedInputs?, rows: Int, _ kernels: Kernels
+  ) {
     var first = 0
     for index in 0..<3 {
       guard let linear = part(index) else { continue }
@@ -89,6 +84,7 @@ struct LinearGroup {
       first += count
       guard begin < end else { continue }
       let quantized = linear.weight.wantsQuantizedInput
+      let x = changed?[index] ?? x
       kernels.multiply(
         y.floats + offset(index), yStride: y.stride, linear.weight,
         quantized ? UnsafeRawPointer(x.quantized) : UnsafeRawPointer(x.floats),
@@ -113,8 +109,15 @@ struct LinearGroup {
       accumulate: false)
     for index in 0..<3 {
       guard let part = group.part(index), part.ownsInput else { continue }
+      let weight = active.weight(group: site, part: index)
+      if let gate = part.gate {
+        gate.apply(
+          u + part.offset, stride: low.stride, rows: rows.rowCount, weight: weight, external: rows.gates,
+          externalStride: rows.gateStride)
+        continue
+      }
       for row in 0..<rows.rowCount {
-        kernels.scale(u + row * low.stride + part.offset, by: active.weight * part.scale, count: part.rank)
+        kernels.scale(u + row * low.stride + part.offset, by: weight * part.scale, count: part.rank)
       }
     }
   }
@@ -125,7 +128,7 @@ struct LinearGroup {
     _ y: Activations, part index: Int, tiles: Range<Int>, rows: Range<Int>, layout: RowLayout, low: Activations,
     _ kernels: Kernels
   ) {
-    guard let linear = part(index) else { return }
+    guard let linear = part(index), !isAdjusted(layout) else { return }
     if layout.entryCount > 0 {
       layout.forEachSegment(in: rows) { segment, rows in
         for active in segment.entries {
@@ -146,7 +149,9 @@ struct LinearGroup {
   }
 
   /// Whether `finish` would do anything for the first part.
-  func needsFinish(_ layout: RowLayout) -> Bool { layout.entryCount > 0 || parts.0.bias != nil }
+  func needsFinish(_ layout: RowLayout) -> Bool {
+    (layout.entryCount > 0 || parts.0.bias != nil) && !isAdjusted(layout)
+  }
 
   /// `finish` for all tiles of a part.
   @inline(__always)

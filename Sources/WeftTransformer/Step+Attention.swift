@@ -13,8 +13,8 @@ extension Step {
         let q = workspace.attentionIn.row(row)
         let k = q + layer.attention.offset(1)
         let v = q + layer.attention.offset(2)
-        normalizeHeads(q, layer.queryNorm, heads)
-        normalizeHeads(k, layer.keyNorm, keyValueHeads)
+        normalizeHeads(q, replaced(layer.queryNorm, ResidentNorms.index(index, .query), row), heads)
+        normalizeHeads(k, replaced(layer.keyNorm, ResidentNorms.index(index, .key), row), keyValueHeads)
         if let table = layer.config.rotary {
           var cosSin = UnsafePointer(workspace.rotary.row(row))
           for earlier in 0..<table { cosSin += config.rotaries[earlier].dimension }

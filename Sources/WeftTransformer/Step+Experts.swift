@@ -8,9 +8,7 @@ extension Step {
   /// Scores, choices, and the rows of every expert beside each other.
   func chooseExperts(_ experts: DecoderLayer.Experts) {
     guard let memory = workspace.experts else { return }
-    experts.router.multiply(
-      memory.scores, workspace.normed, layout: batch.layout, low: workspace.low, kernels, worker)
-    worker.barrier()
+    multiply(experts.router, memory.scores, workspace.normed, layout: batch.layout)
     worker.slices(batch.rowCount, grain: rowGrain) { rows in
       for part in 0..<2 {
         experts.router.finish(memory.scores, part: part, rows: rows, layout: batch.layout, low: workspace.low, kernels)

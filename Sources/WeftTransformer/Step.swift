@@ -26,6 +26,7 @@ struct Step {
       for row in rows {
         let (hidden, position) = (workspace.hidden.row(row), Int(batch.positions[row]))
         weights.embedding.dequantizeRow(Int(batch.tokens[row]), into: hidden)
+        changeEmbedding(hidden, row)
         if config.embeddingScale != 1 { kernels.scale(hidden, by: config.embeddingScale, count: config.hiddenSize) }
         if let positions = weights.positions {
           positions.dequantizeRow(position, into: workspace.projected.row(row))
@@ -36,8 +37,65 @@ struct Step {
           rotary.fill(table, position: position)
           table += rotary.inverseFrequencies.count * 2
         }
-        normalize(row, into: row, layer.attentionNorm, quantize)
+        normalize(row, into: row, layer.attentionNorm, ResidentNorms.index(0, .attentionInput), quantize)
       }
+    }
+    worker.barrier()
+  }
+
+  /// What the adapters of a row do to its embedding.
+  @inline(__always)
+  private func changeEmbedding(_ hidden: UnsafeMutablePointer<Float>, _ row: Int) {
+    guard batch.layout.entryCount > 0 else { return }
+    for entry in batch.layout.entries(of: row) {
+      entry.adapter._withUnsafeGuaranteedRef { adapter in
+        for operation in adapter.embedding {
+          operation.apply(
+            hidden, token: batch.tokens[row], weight: entry.embeddingWeight, hiddenSize: config.hiddenSize)
+        }
+      }
+    }
+  }
+
+  /// y = W x of a group for all rows, ready for `finish`: one phase, and one before and behind it where adapters do more than
+  /// low rank.
+  func multiply(_ group: LinearGroup, _ y: Activations, _ x: Activations, layout: RowLayout) {
+    let changed = changedInputs(group, x, layout)
+    let (count, grain) = group.pieces(layout, threads: worker.threadCount)
+    worker.slices(count, grain: 1) { claimed in
+      group.multiply(
+        piece: claimed.lowerBound, grain: grain, y, x, changed: changed, layout: layout, low: workspace.low, kernels)
+    }
+    worker.barrier()
+    guard group.isAdjusted(layout) else { return }
+    overPartsAndRows(layout) { part, rows in
+      group.adjust(y, part: part, x, rows: rows, layout: layout, low: workspace.low, kernels, worker)
+    }
+  }
+
+  /// The inputs that adapters change, computed; nil where none does.
+  private func changedInputs(_ group: LinearGroup, _ x: Activations, _ layout: RowLayout) -> ChangedInputs? {
+    guard layout.operationCount > 0, let memory = workspace.changedInputs else { return nil }
+    let columns = group.parts.0.weight.columns
+    func input(_ part: Int) -> Activations? {
+      group.changesInput(layout, part: part) ? memory[part]?.narrowed(to: columns) : nil
+    }
+    let changed = ChangedInputs(parts: (input(0), input(1), input(2)))
+    guard changed[0] != nil || changed[1] != nil || changed[2] != nil else { return nil }
+    overPartsAndRows(layout) { part, rows in
+      guard let target = changed[part] else { return }
+      group.changeInput(target, part: part, x, rows: rows, layout: layout, kernels, worker)
+    }
+    return changed
+  }
+
+  /// A phase of slices of one part of a group and some rows.
+  private func overPartsAndRows(_ layout: RowLayout, _ body: (_ part: Int, _ rows: Range<Int>) -> Void) {
+    let grain = rowGrain
+    let pieces = (layout.rowCount + grain - 1) / grain
+    worker.slices(pieces * 3, grain: 1) { claimed in
+      let first = claimed.lowerBound / 3 * grain
+      body(claimed.lowerBound % 3, first..<min(first + grain, layout.rowCount))
     }
     worker.barrier()
   }
@@ -45,9 +103,7 @@ struct Step {
   /// hidden += W_o attention(...): the first half of a layer.
   func attention(_ layer: DecoderLayer, _ index: Int) {
     recordAttentionInput(index)
-    layer.attention.multiply(
-      workspace.attentionIn, workspace.normed, layout: batch.layout, low: workspace.low, kernels, worker)
-    worker.barrier()
+    multiply(layer.attention, workspace.attentionIn, workspace.normed, layout: batch.layout)
     worker.slices(batch.rowCount, grain: rowGrain) { rows in
       for part in 0..<3 {
         layer.attention.finish(workspace.attentionIn, part: part, rows: rows, layout: batch.layout, low: workspace.low, kernels)
@@ -57,14 +113,13 @@ struct Step {
     worker.barrier()
     attend(layer, index)
     recordAttentionOutput(layer, index)
-    layer.output.multiply(
-      workspace.projected, workspace.attentionOut, layout: batch.layout, low: workspace.low, kernels, worker)
-    worker.barrier()
+    multiply(layer.output, workspace.projected, workspace.attentionOut, layout: batch.layout)
     worker.slices(batch.rowCount, grain: rowGrain) { rows in
       layer.output.finish(workspace.projected, part: 0, rows: rows, layout: batch.layout, low: workspace.low, kernels)
       for row in rows {
         addToHidden(
-          row, layer.attentionOutputNorm, then: layer.feedForwardNorm, quantize: layer.feedForwardWantsQuantizedInput)
+          row, layer.attentionOutputNorm, ResidentNorms.index(index, .attentionOutput), then: layer.feedForwardNorm,
+          ResidentNorms.index(index, .feedForwardInput), quantize: layer.feedForwardWantsQuantizedInput)
       }
     }
     worker.barrier()
@@ -82,25 +137,25 @@ struct Step {
       recordExperts(index, isDown: true)
       if layer.down != nil { recordDownInput(layer, index, sharedMemory(layer)) }
       multiplyExpertsDown(layer, experts)
+      worker.barrier()
     } else if let group = layer.feedForward, let down = layer.down {
       let memory = workspace.feedForward.narrowed(to: layer.config.intermediateSize)
-      group.multiply(memory, workspace.normed, layout: batch.layout, low: workspace.low, kernels, worker)
-      worker.barrier()
+      multiply(group, memory, workspace.normed, layout: batch.layout)
       let pieces = ActivationPieces(columns: layer.config.intermediateSize, rows: batch.rowCount, grain: rowGrain)
       worker.slices(pieces.count, grain: 1) { claimed in
         activate(pieces, claimed.lowerBound, group, down, memory, layout: batch.layout, low: workspace.low)
       }
       worker.barrier()
       recordDownInput(layer, index, memory)
-      down.multiply(workspace.projected, memory, layout: batch.layout, low: workspace.low, kernels, worker)
+      multiply(down, workspace.projected, memory, layout: batch.layout)
     }
-    worker.barrier()
     worker.slices(batch.rowCount, grain: rowGrain) { rows in
       layer.down?.finish(workspace.projected, part: 0, rows: rows, layout: batch.layout, low: workspace.low, kernels)
       if let experts = layer.experts { collectExperts(rows, layer, experts) }
       for row in rows {
         addToHidden(
-          row, layer.feedForwardOutputNorm, then: next?.attentionNorm, isLast: next == nil,
+          row, layer.feedForwardOutputNorm, ResidentNorms.index(index, .feedForwardOutput), then: next?.attentionNorm,
+          ResidentNorms.index(index + 1, .attentionInput), isLast: next == nil,
           quantize: next?.attention.wantsQuantizedInput == true)
       }
     }
@@ -111,12 +166,11 @@ struct Step {
   func logits(_ head: LinearGroup, norm: DecoderLayer.Norm) {
     let count = batch.logitRowCount
     worker.slices(count, grain: 1) { claimed in
-      for index in claimed { normalize(Int(batch.logitRows[index]), into: index, norm, head.wantsQuantizedInput) }
+      for index in claimed { normalize(Int(batch.logitRows[index]), into: index, norm, ResidentNorms.output, head.wantsQuantizedInput) }
     }
     worker.barrier()
     let layout = batch.logitLayout
-    head.multiply(workspace.logits, workspace.normed, layout: layout, low: workspace.low, kernels, worker)
-    worker.barrier()
+    multiply(head, workspace.logits, workspace.normed, layout: layout)
     guard head.needsFinish(layout) || config.logitScale != 1 || config.logitSoftcap > 0 else { return }
     worker.slices(head.parts.0.weight.tileCount, grain: 64) { tiles in
       head.finish(workspace.logits, part: 0, tiles: tiles, rows: 0..<count, layout: layout, low: workspace.low, kernels)
@@ -160,25 +214,36 @@ struct Step {
   /// hidden += projected, normalised and scaled where the model does; then the input of what comes next.
   @inline(__always)
   private func addToHidden(
-    _ row: Int, _ outputNorm: DecoderLayer.Norm?, then inputNorm: DecoderLayer.Norm?, isLast: Bool = false, quantize: Bool
+    _ row: Int, _ outputNorm: DecoderLayer.Norm?, _ outputPlace: Int, then inputNorm: DecoderLayer.Norm?, _ inputPlace: Int,
+    isLast: Bool = false, quantize: Bool
   ) {
     let projected = workspace.projected.row(row)
-    if let outputNorm { apply(outputNorm, projected, projected, count: config.hiddenSize) }
+    if let norm = replaced(outputNorm, outputPlace, row) { apply(norm, projected, projected, count: config.hiddenSize) }
     if config.residualScale != 1 { kernels.scale(projected, by: config.residualScale, count: config.hiddenSize) }
     kernels.add(workspace.hidden.row(row), projected, count: config.hiddenSize)
-    if !isLast { normalize(row, into: row, inputNorm, quantize) }
+    if !isLast { normalize(row, into: row, inputNorm, inputPlace, quantize) }
   }
 
   /// normed = norm(hidden), or hidden itself.
   @inline(__always)
-  private func normalize(_ row: Int, into target: Int, _ norm: DecoderLayer.Norm?, _ quantize: Bool) {
+  private func normalize(_ row: Int, into target: Int, _ norm: DecoderLayer.Norm?, _ place: Int, _ quantize: Bool) {
     let (normed, hidden) = (workspace.normed.row(target), workspace.hidden.row(row))
-    if let norm {
+    if let norm = replaced(norm, place, row) {
       apply(norm, normed, hidden, count: config.hiddenSize)
     } else {
       normed.update(from: hidden, count: config.hiddenSize)
     }
     if quantize { workspace.normed.quantize(row: target, begin: 0, end: config.hiddenSize, kernels) }
+  }
+
+  /// The norm of a row at a place (`ResidentNorms.index`): the base's, or that of an adapter.
+  @inline(__always)
+  func replaced(_ own: DecoderLayer.Norm?, _ place: Int, _ row: Int) -> DecoderLayer.Norm? {
+    guard let own, batch.layout.normCount > 0 else { return own }
+    for entry in batch.layout.entries(of: row) {
+      if let norm = entry.norms?.norm(place, own: own) { return norm }
+    }
+    return own
   }
 
   /// y = norm(x); y may be x.

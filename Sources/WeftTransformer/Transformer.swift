@@ -69,6 +69,12 @@ package final class Transformer {
     UnsafeBufferPointer(start: workspace.hidden.row(row), count: config.hiddenSize)
   }
 
+  /// Takes the memory that steps with this adapter need beyond what every step needs. Call it, between steps, before a
+  /// mixture with the adapter is in a batch.
+  package func reserve(for adapter: ResidentAdapter) throws(StorageError) {
+    if adapter.changesInput { try workspace.reserveChangedInputs(config: config, rows: maximumRows) }
+  }
+
   /// Runs one step. The batch must respect the maxima that this transformer was made with.
   package func forward(_ batch: Batch) {
     precondition(batch.rowCount <= maximumRows && batch.logitRowCount <= maximumLogitRows)

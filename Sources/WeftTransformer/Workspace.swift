@@ -69,9 +69,12 @@ final class Workspace {
   let logits: Activations
   /// What sparse layers need; nil when there are none.
   let experts: ExpertWorkspace?
+  /// The inputs of up to three maps after adapters changed them; nil until an adapter that does that is loaded.
+  private(set) var changedInputs: ChangedInputs?
+  private var changedStorage: Storage?
 
   /// Bytes in all.
-  var byteCount: Int { storage.bytes.count + (experts?.byteCount ?? 0) }
+  var byteCount: Int { storage.bytes.count + (experts?.byteCount ?? 0) + (changedStorage?.bytes.count ?? 0) }
 
   /// The widths of `Activations`, in the order of the properties: floats in a row, columns of the quantised form (0: there is
   /// none), rows.
@@ -108,6 +111,24 @@ final class Workspace {
     experts = try config.experts.map { experts throws(StorageError) in
       try ExpertWorkspace(config: config, experts: experts, rows: rows, deltaWidth: deltaWidth)
     }
+  }
+
+  /// Makes room for inputs that adapters change, once. Not during a step.
+  func reserveChangedInputs(config: ModelConfig, rows: Int) throws(StorageError) {
+    guard changedInputs == nil else { return }
+    let (storage, made) = try Workspace.reserve(Workspace.changedShapes(config: config, rows: rows))
+    changedStorage = storage
+    changedInputs = ChangedInputs(parts: (made[0], made[1], made[2]))
+  }
+
+  /// Bytes that `reserveChangedInputs` takes.
+  static func changedByteCount(config: ModelConfig, rows: Int) throws(StorageError) -> Int {
+    try byteCount(changedShapes(config: config, rows: rows))
+  }
+
+  private static func changedShapes(config: ModelConfig, rows: Int) -> [Shape] {
+    let (narrow, wide) = (config.hiddenSize, max(config.hiddenSize, config.queryWidth, config.intermediateSize))
+    return [(wide, wide, rows), (narrow, narrow, rows), (narrow, narrow, rows)]
   }
 
   typealias Shape = (width: Int, quantized: Int, rows: Int)

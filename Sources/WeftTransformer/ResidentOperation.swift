@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import WeftDeltas
+internal import WeftTensors
+
+/// What an adapter does to one linear map beside low rank, as pointers into its `ResidentAdapter`: trivial to copy.
+/// `DeltaOperator` says what each means and in which order they act.
+enum ResidentOperation {
+  case inputScale(UnsafePointer<Float>, sums: Bool)
+  case blocks(UnsafePointer<Float>, size: Int, order: UnsafePointer<Int32>?)
+  case reflections(UnsafePointer<Float>, count: Int)
+  case replace(MatrixView)
+  case productScale(UnsafePointer<Float>, sums: Bool)
+  case structured(Unmanaged<StructuredOperator>, scale: Float, rows: Range<Int>)
+  case bias(UnsafePointer<Float>, replaces: Bool)
+  case outputScale(UnsafePointer<Float>, shift: UnsafePointer<Float>?, sums: Bool)
+  case planes(cosines: UnsafePointer<Float>, sines: UnsafePointer<Float>, group: Int)
+
+  var isOfInput: Bool {
+    switch self {
+    case .inputScale, .blocks, .reflections: true
+    case .replace, .productScale, .structured, .bias, .outputScale, .planes: false
+    }
+  }
+}
+
+/// The operations of one adapter on the maps of an input group.
+struct ResidentOperations {
+  var parts: (UnsafeBufferPointer<ResidentOperation>, UnsafeBufferPointer<ResidentOperation>, UnsafeBufferPointer<ResidentOperation>)
+  /// Whether any of a part changes the input.
+  var changesInput: (Bool, Bool, Bool)
+  /// Memory for vectors, of each thread: `scratchStride` floats apart.
+  let scratch: UnsafeMutablePointer<Float>
+  let scratchStride: Int
+
+  @inline(__always)
+  func part(_ index: Int) -> UnsafeBufferPointer<ResidentOperation> {
+    switch index {
+    case 0: parts.0
+    case 1: parts.1
+    default: parts.2
+    }
+  }
+
+  @inline(__always)
+  func changesInput(_ index: Int) -> Bool {
+    switch index {
+    case 0: changesInput.0
+    case 1: changesInput.1
+    default: changesInput.2
+    }
+  }
+}
+
+/// Memory that belongs to a resident adapter: numbers, matrices and operators that steps reach through pointers.
+final class ResidentMemory {
+  private(set) var byteCount = 0
+  private var storages: [Storage] = []
+  private var matrices: [PackedMatrix] = []
+  private var operators: [StructuredOperator] = []
+  private var lists: [UnsafeMutableBufferPointer<ResidentOperation>] = []
+
+  deinit { for list in lists { list.deallocate() } }
+
+  func keep(_ values: [Float]) throws(StorageError) -> UnsafePointer<Float> {
+    let storage = try Tensor(values, shape: [values.count]).storage
+    storages.append(storage)
+    byteCount += storage.bytes.count
+    return UnsafePointer(storage.base.assumingMemoryBound(to: Float.self))
+  }
+
+  func keep(_ values: [Int32]) throws(StorageError) -> UnsafePointer<Int32> {
+    let storage = try Storage(byteCount: max(values.count, 1) * 4)
+    values.withUnsafeBytes { if $0.count > 0 { storage.bytes.copyMemory(from: $0) } }
+    storages.append(storage)
+    byteCount += storage.bytes.count
+    return UnsafePointer(storage.base.assumingMemoryBound(to: Int32.self))
+  }
+
+  func keep(_ pointers: [UnsafePointer<Float>?]) throws(StorageError) -> UnsafePointer<UnsafePointer<Float>?> {
+    let storage = try Storage(byteCount: max(pointers.count, 1) * MemoryLayout<UnsafePointer<Float>?>.stride)
+    storages.append(storage)
+    byteCount += storage.bytes.count
+    let memory = storage.base.bindMemory(to: UnsafePointer<Float>?.self, capacity: pointers.count)
+    for (index, pointer) in pointers.enumerated() { (memory + index).initialize(to: pointer) }
+    return UnsafePointer(memory)
+  }
+
+  /// Memory for `count` floats that steps write.
+  func reserve(floats count: Int) throws(StorageError) -> UnsafeMutablePointer<Float> {
+    let storage = try Storage(byteCount: max(count, 1) * 4)
+    try storage.commit()
+    storages.append(storage)
+    byteCount += storage.bytes.count
+    return storage.base.assumingMemoryBound(to: Float.self)
+  }
+
+  func pack(_ tensor: Tensor, _ pool: ThreadPool) throws(StorageError) -> MatrixView {
+    let matrix = try PackedMatrix(tensor, pool: pool)
+    matrices.append(matrix)
+    byteCount += matrix.byteCount
+    return matrix.view
+  }
+
+  func keep(_ matrix: StructuredOperator) -> Unmanaged<StructuredOperator> {
+    operators.append(matrix)
+    byteCount += matrix.byteCount
+    return .passUnretained(matrix)
+  }
+
+  func keep(_ list: [ResidentOperation]) -> UnsafeBufferPointer<ResidentOperation> {
+    let memory = UnsafeMutableBufferPointer<ResidentOperation>.allocate(capacity: list.count)
+    _ = memory.initialize(from: list)
+    lists.append(memory)
+    return UnsafeBufferPointer(memory)
+  }
+
+  /// The operation of an operator; nil for low rank, which runs elsewhere.
+  func operation(_ delta: DeltaOperator, _ pool: ThreadPool) throws(StorageError) -> ResidentOperation? {
+    switch delta {
+    case .lowRank, .gated: return nil
+    case .structured(let structured):
+      return .structured(keep(structured.matrix), scale: structured.scale, rows: structured.rows)
+    case .scale(let scale):
+      let (factors, sums) = (try keep(scale.factors), scale.combination == .sum)
+      switch scale.place {
+      case .input: return .inputScale(factors, sums: sums)
+      case .product: return .productScale(factors, sums: sums)
+      case .output:
+        let shift = try scale.shift.map { values throws(StorageError) in try keep(values) }
+        return .outputScale(factors, shift: shift, sums: sums)
+      }
+    case .rotate(let rotation):
+      switch rotation.form {
+      case .blocks(let blocks, let order):
+        let places = try order.map { values throws(StorageError) in try keep(values) }
+        return .blocks(try keep(blocks.floats()), size: blocks.shape[1], order: places)
+      case .reflections(let units): return .reflections(try keep(units.floats()), count: units.rows)
+      case .planes(let cosines, let sines, let group):
+        return .planes(cosines: try keep(cosines), sines: try keep(sines), group: group)
+      }
+    case .bias(let bias): return .bias(try keep(bias.values), replaces: bias.isReplacement)
+    case .replace(let replacement): return .replace(try pack(replacement.weight, pool))
+    }
+  }
+}

@@ -5,7 +5,7 @@ import WeftTensors
 
 /// A structured operator with random factors, and its elements in Float64 by the definition of its form.
 struct StructuredExpansion {
-  let structured: StructuredOperator
+  let structured: StructuredMatrix
   /// D[row, column].
   let element: (Int, Int) -> Double
 
@@ -25,7 +25,7 @@ struct StructuredExpansion {
 extension StructuredExpansion {
   /// - Parameter seed: of the factors; also picks between variants of a form (formats, factored or whole, filter lengths).
   /// - Returns: nil where the form does not have this size.
-  init?(_ form: StructuredOperator.Form, out: Int, in inputs: Int, seed: Int) throws {
+  init?(_ form: StructuredMatrix.Form, out: Int, in inputs: Int, seed: Int) throws {
     var generator = SeededGenerator(seed: UInt64(seed))
     func tensor(_ shape: [Int]) throws -> Tensor {
       try Tensor(generator.floats(shape.reduce(1, *)), shape: shape)
@@ -66,7 +66,7 @@ extension StructuredExpansion {
     case .kronecker:
       let (l, m) = (Self.smallFactor(of: out), Self.smallFactor(of: inputs))
       let (k, n) = (out / l, inputs / m)
-      func factor(_ rows: Int, _ columns: Int, isWhole: Bool) throws -> (StructuredOperator.KroneckerFactor, [Double]) {
+      func factor(_ rows: Int, _ columns: Int, isWhole: Bool) throws -> (StructuredMatrix.KroneckerFactor, [Double]) {
         if isWhole {
           let matrix = try tensor([rows, columns])
           return (.full(matrix), matrix.floats().map { Double($0) })
@@ -88,7 +88,7 @@ extension StructuredExpansion {
       }
     case .fourier:
       let (positions, values) = generator.elements(of: out * inputs)
-      let operatorOfForm = try StructuredOperator.fourier(
+      let operatorOfForm = try StructuredMatrix.fourier(
         positions: positions, values: values, rows: FourierTransform(count: out), columns: FourierTransform(count: inputs))
       let (turnsOfRows, turnsOfColumns) = (Self.cosines(out), Self.cosines(inputs))
       self.init(structured: operatorOfForm) { row, column in

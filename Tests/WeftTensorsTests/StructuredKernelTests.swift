@@ -13,7 +13,7 @@ extension StructuredExpansion {
 }
 
 struct StructuredKernelTests {
-  static let forms = StructuredOperator.Form.allCases
+  static let forms = StructuredMatrix.Form.allCases
 
   /// Sizes [out, in]: ones, tails, primes, and those of small models.
   static let sizes = [
@@ -22,7 +22,7 @@ struct StructuredKernelTests {
   ]
 
   /// y += weight * D x with NaN behind everything that the kernel may write.
-  private static func apply(_ op: StructuredOperator, _ x: [Float], rows: Range<Int>, weight: Float = 1) -> [Float] {
+  private static func apply(_ op: StructuredMatrix, _ x: [Float], rows: Range<Int>, weight: Float = 1) -> [Float] {
     let guarded = 8
     var y = [Float](repeating: 0, count: rows.count) + [Float](repeating: poison, count: guarded)
     var scratch = [Float](repeating: poison, count: op.scratchCount + guarded)
@@ -39,12 +39,12 @@ struct StructuredKernelTests {
 
   /// Twice the largest relative error over all sizes and variants. Measured: dense 1.40e-7, rows 1.64e-7, sparse 0, signs 1.36e-7,
   /// hadamard 2.43e-7, kronecker 2.51e-6 (one of two cancelling rows), circulant 6.23e-7, fourier 3.93e-7, wavelet WAVELET.
-  static let bounds: [StructuredOperator.Form: Float] = [
+  static let bounds: [StructuredMatrix.Form: Float] = [
     .dense: 2.8e-7, .rows: 3.3e-7, .signs: 2.7e-7, .hadamard: 4.9e-7, .kronecker: 5.0e-6, .circulant: 1.2e-6, .fourier: 7.9e-7,
     .wavelet: 1e-12,
   ]
 
-  @Test(arguments: forms) func appliesItsExpansion(form: StructuredOperator.Form) throws {
+  @Test(arguments: forms) func appliesItsExpansion(form: StructuredMatrix.Form) throws {
     var worst: Float = 0
     for (index, size) in Self.sizes.enumerated() {
       for variant in 0..<4 {
@@ -60,7 +60,7 @@ struct StructuredKernelTests {
   }
 
   /// Any part of the rows has the bits that it has among all rows; the weight multiplies.
-  @Test(arguments: forms) func rowsAreIndependent(form: StructuredOperator.Form) throws {
+  @Test(arguments: forms) func rowsAreIndependent(form: StructuredMatrix.Form) throws {
     for size in [[33, 65], [96, 160], [103, 107]] {
       guard let op = try StructuredExpansion(form, out: size[0], in: size[1], seed: 6)?.structured else { continue }
       var generator = SeededGenerator(seed: 1)
@@ -75,9 +75,9 @@ struct StructuredKernelTests {
   }
 
   /// Zero for all but the form with an f32 transform. Measured: 2.46e-7.
-  static let materializedBounds: [StructuredOperator.Form: Float] = [.fourier: 5.0e-7]
+  static let materializedBounds: [StructuredMatrix.Form: Float] = [.fourier: 5.0e-7]
 
-  @Test(arguments: forms) func materializesItsExpansion(form: StructuredOperator.Form) throws {
+  @Test(arguments: forms) func materializesItsExpansion(form: StructuredMatrix.Form) throws {
     var worst: Float = 0
     for (index, size) in [[5, 1], [17, 31], [64, 48], [103, 107], [96, 160]].enumerated() {
       for variant in 0..<4 {
@@ -134,7 +134,7 @@ struct StructuredKernelTests {
     let integers = try #require(Tensor(dtype: .i32, shape: [2, 2], storage: Storage(byteCount: 16), offset: 0))
     let (two, three) = (try matrix(2, 2), try matrix(3, 3))
     let transform = try FourierTransform(count: 3)
-    let cases: [(factor: String, make: () throws -> StructuredOperator)] = [
+    let cases: [(factor: String, make: () throws -> StructuredMatrix)] = [
       ("matrix", { try .dense(integers) }),
       ("matrix", { try .dense(Tensor([], shape: [0, 2])) }),
       ("matrix", { try .dense(Tensor([1, 2], shape: [2])) }),

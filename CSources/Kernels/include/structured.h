@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Changes of a weight matrix D [out, in] that are kept in a small form: y += weight * D x without D. One file per form in
-// structured/. As in kernels.h nothing allocates, locks or checks its arguments; WeftTensors (StructuredOperator) checks once.
+// structured/. As in kernels.h nothing allocates, locks or checks its arguments; WeftTensors (StructuredMatrix) checks once.
 // There is one implementation for every machine: plain C with f32 sums over at least 16 partial sums, or f64.
 //
 // Every form has a description, which borrows its factors from the caller, and

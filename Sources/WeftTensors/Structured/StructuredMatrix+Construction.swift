@@ -3,9 +3,9 @@
 internal import CWeftKernels
 
 // Every function checks that its factors belong together; values are not looked at. Factors are F32, F16 or BF16 tensors.
-extension StructuredOperator {
+extension StructuredMatrix {
   /// D = `matrix` [out, in], in its own float format; its storage is shared.
-  package static func dense(_ matrix: Tensor) throws(StructuredError) -> StructuredOperator {
+  package static func dense(_ matrix: Tensor) throws(StructuredError) -> StructuredMatrix {
     var memory = FactorMemory()
     let elements = try memory.matrix(matrix, "matrix")
     let (out, inputs) = (matrix.shape[0], matrix.shape[1])
@@ -14,7 +14,7 @@ extension StructuredOperator {
   }
 
   /// D has the rows of `matrix` [n, in] at `indices`, which ascend and are below `out`; the others are zero.
-  package static func rows(_ matrix: Tensor, at indices: [Int], out: Int) throws(StructuredError) -> StructuredOperator {
+  package static func rows(_ matrix: Tensor, at indices: [Int], out: Int) throws(StructuredError) -> StructuredMatrix {
     var memory = FactorMemory()
     let elements = try memory.floats(matrix, "matrix", shape: [indices.count, nil])
     try FactorMemory.check(out: out, in: matrix.shape[1])
@@ -31,7 +31,7 @@ extension StructuredOperator {
   /// D is zero but for `values` at `positions` (row * in + column); values at one place add up.
   package static func sparse(
     positions: [Int], values: [Float], out: Int, in inputs: Int
-  ) throws(StructuredError) -> StructuredOperator {
+  ) throws(StructuredError) -> StructuredMatrix {
     var memory = FactorMemory()
     let elements = try SparseElements(positions: positions, values: values, out: out, in: inputs)
     return make(.sparse(try elements.stored(in: &memory)), out, inputs, memory)
@@ -39,7 +39,7 @@ extension StructuredOperator {
 
   /// D is +1 where bit (column mod 32) of word column / 32 of a row's plane is set, else -1 (BitDelta; the scale is the delta's).
   /// - Parameter planes: `out` rows of ceil(in / 32) words; bits beyond the columns are not looked at.
-  package static func signs(planes: [UInt32], out: Int, in inputs: Int) throws(StructuredError) -> StructuredOperator {
+  package static func signs(planes: [UInt32], out: Int, in inputs: Int) throws(StructuredError) -> StructuredMatrix {
     try FactorMemory.check(out: out, in: inputs)
     guard planes.count == out * ((inputs + 31) / 32) else {
       throw .malformed(factor: "planes", expected: "\(out) rows of \((inputs + 31) / 32) words", found: "\(planes.count) words")
@@ -52,7 +52,7 @@ extension StructuredOperator {
   /// D = (a1 b1) o (a2 b2), elementwise: a1 [out, r], b1 [r, in], a2 [out, s], b2 [s, in] (LoHa).
   package static func hadamard(
     a1: Tensor, b1: Tensor, a2: Tensor, b2: Tensor
-  ) throws(StructuredError) -> StructuredOperator {
+  ) throws(StructuredError) -> StructuredMatrix {
     var memory = FactorMemory()
     let pa1 = try memory.floats(a1, "a1", shape: [nil, nil])
     let (out, rank1) = (a1.shape[0], a1.shape[1])
@@ -76,7 +76,7 @@ extension StructuredOperator {
   /// D = first (x) second: D[a k + b, c n + d] = first[a, c] second[b, d] with second [k, n] (LoKr).
   package static func kronecker(
     _ first: KroneckerFactor, _ second: KroneckerFactor
-  ) throws(StructuredError) -> StructuredOperator {
+  ) throws(StructuredError) -> StructuredMatrix {
     var memory = FactorMemory()
     let op = weft_kronecker(
       first: try described(first, "first", &memory), second: try described(second, "second", &memory))
@@ -109,7 +109,7 @@ extension StructuredOperator {
   ///   - transform: of b points.
   package static func circulant(
     kernel: Tensor, transform: FourierTransform
-  ) throws(StructuredError) -> StructuredOperator {
+  ) throws(StructuredError) -> StructuredMatrix {
     var memory = FactorMemory()
     let b = transform.count
     let elements = try memory.floats(kernel, "kernel", shape: [nil, nil, b])
@@ -138,7 +138,7 @@ extension StructuredOperator {
   ///   - rows, columns: transforms of `out` and of `in` points.
   package static func fourier(
     positions: [Int], values: [Float], rows: FourierTransform, columns: FourierTransform
-  ) throws(StructuredError) -> StructuredOperator {
+  ) throws(StructuredError) -> StructuredMatrix {
     var memory = FactorMemory()
     let elements = try SparseElements(positions: positions, values: values, out: rows.count, in: columns.count)
     memory.share(rows)
@@ -156,7 +156,7 @@ extension StructuredOperator {
   /// - Parameters: low, high: the reconstruction filters, of one even length of at least 2.
   package static func wavelet(
     positions: [Int], values: [Float], low: [Float], high: [Float], out: Int, in inputs: Int
-  ) throws(StructuredError) -> StructuredOperator {
+  ) throws(StructuredError) -> StructuredMatrix {
     try FactorMemory.check(out: out, in: inputs)
     guard low.count == high.count, low.count >= 2, low.count % 2 == 0, low.count < 1 << 16 else {
       throw .malformed(
@@ -176,7 +176,7 @@ extension StructuredOperator {
     return make(.wavelet(op), out, inputs, memory)
   }
 
-  private static func make(_ factors: Factors, _ out: Int, _ inputs: Int, _ memory: FactorMemory) -> StructuredOperator {
-    StructuredOperator(factors, out: out, in: inputs, byteCount: memory.byteCount, owned: memory.owned)
+  private static func make(_ factors: Factors, _ out: Int, _ inputs: Int, _ memory: FactorMemory) -> StructuredMatrix {
+    StructuredMatrix(factors, out: out, in: inputs, byteCount: memory.byteCount, owned: memory.owned)
   }
 }

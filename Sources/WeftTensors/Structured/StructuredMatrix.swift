@@ -2,11 +2,11 @@
 
 internal import CWeftKernels
 
-/// A change D [out, in] of a weight matrix in a small form: a product of small matrices, a few elements, signs, a transform.
+/// A matrix D [out, in] in a small form: a product of small matrices, a few elements, signs, a transform.
 ///
 /// `apply` never builds D; its memory is the factors and `scratchCount` floats. It owns copies of its factors (a `dense` one may
 /// share the storage of its tensor) and never changes, so that threads may share it. The arithmetic is that of `structured.h`.
-package final class StructuredOperator: @unchecked Sendable {
+package final class StructuredMatrix: @unchecked Sendable {
   /// What the factors are.
   package enum Form: String, Sendable, CaseIterable {
     /// A whole matrix.
@@ -44,6 +44,8 @@ package final class StructuredOperator: @unchecked Sendable {
   }
 
   package let form: Form
+  /// The name of the form in messages and listings.
+  package var formName: String { form.rawValue }
   package let outputSize: Int
   package let inputSize: Int
   /// Floats of scratch memory that one call of `apply` needs.

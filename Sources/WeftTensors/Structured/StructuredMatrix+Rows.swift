@@ -3,7 +3,7 @@
 internal import CWeftKernels
 internal import Glibc
 
-extension StructuredOperator {
+extension StructuredMatrix {
   /// D as a matrix, [rows.count * in] row-major, every element rounded once. Off the request path: for fusing and for tests.
   package func materialize(rows: Range<Int>? = nil) -> [Float] {
     var result: [Float] = []
@@ -59,8 +59,8 @@ extension StructuredOperator {
   }
 
   private func add(_ op: weft_hadamard, _ row: Int, to values: inout [Double]) {
-    let first = StructuredOperator.combine(op.a1 + row * op.rank1, op.b1, op.rank1, columns: op.in)
-    let second = StructuredOperator.combine(op.a2 + row * op.rank2, op.b2, op.rank2, columns: op.in)
+    let first = StructuredMatrix.combine(op.a1 + row * op.rank1, op.b1, op.rank1, columns: op.in)
+    let second = StructuredMatrix.combine(op.a2 + row * op.rank2, op.b2, op.rank2, columns: op.in)
     for i in values.indices { values[i] += first[i] * second[i] }
   }
 
@@ -136,7 +136,7 @@ extension weft_sparse {
 
 extension weft_kronecker_factor {
   fileprivate func row(_ row: Int) -> [Double] {
-    guard let full else { return StructuredOperator.combine(left + row * rank, right, rank, columns: columns) }
+    guard let full else { return StructuredMatrix.combine(left + row * rank, right, rank, columns: columns) }
     return UnsafeBufferPointer(start: full + row * columns, count: columns).map { Double($0) }
   }
 }

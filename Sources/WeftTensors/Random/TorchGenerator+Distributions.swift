@@ -51,7 +51,7 @@ extension TorchGenerator {
   /// What `normal_(mean, deviation)` writes into a tensor of f32.
   ///
   /// Fewer than 16 numbers are equal to torch's to the last bit. From 16 on torch has its own logarithm and cosine in f32: here
-  /// they are rounded from f64, and what comes out differs from torch by up to 3 units in the last place (mean 0, 10^6 numbers).
+  /// they are rounded from f64, and what comes out differs from torch by up to 4 units in the last place (measured, with mean 0).
   package mutating func normal(_ count: Int, mean: Double, deviation: Double) -> [Float] {
     guard count >= 16 else { return (0..<count).map { _ in Float(nextNormal() * deviation + mean) } }
     let (mean, deviation) = (Float(mean), Float(deviation))

@@ -39,8 +39,8 @@ struct TorchDistributionTests {
     }
   }
 
-  /// Below 16 numbers to the last bit. From 16 on torch's logarithm and cosine are its own: measured 2 units in the last place on
-  /// these numbers (3 on a million), relative to the larger of the number and 0.01.
+  /// Below 16 numbers to the last bit. From 16 on torch's logarithm and cosine are its own: measured 4 units in the last place,
+  /// of the number or of 0.01 if that is larger.
   @Test func normalNumbersAreThoseOfTorch() throws {
     for (name, deviation) in [("normal", 1.0), ("normal-scaled", 1 / 3.0.squareRoot())] {
       try forEach(name) { generator, size, expected, name in
@@ -51,7 +51,7 @@ struct TorchDistributionTests {
         } else {
           #expect(drawn.count == expected.count)
           let units = zip(drawn, expected).map { abs($0 - $1) / max(abs($1), 0.01).ulp }
-          #expect(units.allSatisfy { $0 <= 4 }, "\(name): \(units.max() ?? 0)")
+          #expect(units.allSatisfy { $0 <= 8 }, "\(name): \(units.max() ?? 0)")
         }
       }
     }

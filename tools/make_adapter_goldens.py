@@ -24,10 +24,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch  # noqa: E402
 import transformers  # noqa: E402
-from adapters import bases, case, lora, lowrank, multiplicative, readme, structured  # noqa: E402
+from adapters import bases, case, gated, lora, lowrank, multiplicative, readme, structured  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent / "Tests" / "Goldens" / "families"
-CASES = [*lora.CASES, *lowrank.CASES, *structured.CASES, *multiplicative.CASES]
+CASES = [*lora.CASES, *lowrank.CASES, *structured.CASES, *multiplicative.CASES, *gated.CASES]
 
 
 def make_all(root, names):

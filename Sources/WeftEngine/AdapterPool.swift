@@ -1,49 +1,150 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import WeftAdapters
 internal import WeftDeltas
-internal import WeftTransformer
 
-/// The adapters that are loaded, by name. A mixture in use keeps its adapters alive whatever happens here.
+/// The adapters that are loaded, by name: one version of each, beside old versions that somebody still uses.
+///
+/// Every activation holds references to its adapters: whatever happens to a name, what runs is not disturbed, and the memory of
+/// an old version is free when the last user has ended.
 struct AdapterPool {
-  struct Loaded {
-    let adapter: Adapter
-    let resident: ResidentAdapter
-    /// Packed, and as it is stored.
-    var byteCount: Int { adapter.byteCount + resident.byteCount }
+  private struct Entry {
+    var loaded: LoadedAdapter
+    var isPinned: Bool
+    var lastUse: Int
   }
 
-  private var loaded: [String: Loaded] = [:]
+  /// Bytes that adapters may take together; nil for as many as there is memory for.
+  let budget: Int?
+  private var entries: [String: Entry] = [:]
+  /// Versions that no name leads to: replaced, unloaded or evicted. They are forgotten when nobody uses them.
+  private var retired: [LoadedAdapter] = []
+  /// Names whose adapter had to go, with where it can be read again.
+  private(set) var evicted: [String: EvictedAdapter] = [:]
+  /// The last version of every name that was ever loaded.
+  private var versions: [String: Int] = [:]
+  private var clock = 0
 
-  var names: [String] { loaded.keys.sorted() }
-  subscript(name: String) -> Loaded? { loaded[name] }
+  init(budget: Int?) { self.budget = budget }
 
-  mutating func insert(_ adapter: Loaded) { loaded[adapter.adapter.name] = adapter }
-  mutating func remove(_ name: String) { loaded[name] = nil }
+  var names: [String] { entries.keys.sorted() }
+  subscript(name: String) -> LoadedAdapter? { entries[name]?.loaded }
+  func isPinned(_ name: String) -> Bool { entries[name]?.isPinned ?? false }
 
-  /// The resident form of a mixture; nil for the base alone. Unknown names, and mixtures wider than `limit`, are refused.
-  /// `current`, which nobody else uses, is re-weighted when it has the same adapters.
-  func activate(_ mixture: Mixture, limit: Int, reusing current: ActiveMixture? = nil) throws(EngineError) -> ActiveMixture? {
-    guard !mixture.parts.isEmpty else { return nil }
-    var parts: [(adapter: ResidentAdapter, weight: Float)] = []
-    for part in mixture.parts {
-      guard let found = loaded[part.adapter] else { throw unknown(part.adapter) }
-      parts.append((found.resident, part.weight))
+  /// Old versions that are in use.
+  mutating func retiredInUse() -> [LoadedAdapter] {
+    var kept: [LoadedAdapter] = []
+    while var last = retired.popLast() {
+      if !isKnownUniquelyReferenced(&last) { kept.append(last) }
     }
-    if let current, current.reweight(parts) { return current }
-    let active = ActiveMixture(parts)
-    guard active.width <= limit else {
+    retired = kept
+    return kept
+  }
+
+  // MARK: - Loading
+
+  /// Which adapters have to go so that one more fits into the budget: the least recently used ones that are neither pinned nor
+  /// in use. Throws when that is not enough. Changes nothing.
+  mutating func victims(for prepared: PreparedAdapter) throws(EngineError) -> [String] {
+    guard let budget else { return [] }
+    let others = names.filter { $0 != prepared.name }
+    let replaced = isInUse(prepared.name) ? entries[prepared.name]?.loaded.byteCount ?? 0 : 0
+    let kept = retiredInUse().reduce(0) { $0 + $1.byteCount } + replaced
+    var total = others.reduce(kept + prepared.byteCount) { $0 + (entries[$1]?.loaded.byteCount ?? 0) }
+    var victims: [String] = []
+    for name in others.sorted(by: { (entries[$0]?.lastUse ?? 0) < (entries[$1]?.lastUse ?? 0) }) where total > budget {
+      guard !isPinned(name), !isInUse(name) else { continue }
+      total -= entries[name]?.loaded.byteCount ?? 0
+      victims.append(name)
+    }
+    guard total <= budget else {
+      let pinned = others.filter { isPinned($0) }
+      let used = others.filter { !isPinned($0) && isInUse($0) }
+      let reasons = [("pinned", pinned), ("in use", used)].filter { !$0.1.isEmpty }
+        .map { "\($0.0): \($0.1.joined(separator: ", "))" }
       throw EngineError(
         .outOfMemory,
-        "mixture \(mixture): expected active ranks of at most \(limit) together, found \(active.width); "
-          + "open the engine with a larger maximum active rank")
+        "adapter \(prepared.name): expected at most \(MemoryPlan.text(budget)) of adapters, as the options say, found "
+          + "\(MemoryPlan.text(total)) that cannot go"
+          + (reasons.isEmpty ? "" : " (\(reasons.joined(separator: "; ")))"))
     }
-    return active
+    return victims
+  }
+
+  /// Installs a new version under its name. A version that is replaced lives on while it is in use; a pin stays.
+  mutating func insert(_ prepared: PreparedAdapter, evicting victims: [String]) {
+    for name in victims {
+      guard let entry = entries.removeValue(forKey: name) else { continue }
+      evicted[name] = EvictedAdapter(
+        name: name, version: entry.loaded.version, path: entry.loaded.path, madeRoomFor: prepared.name)
+    }
+    let name = prepared.name
+    let version = (versions[name] ?? 0) + 1
+    versions[name] = version
+    evicted[name] = nil
+    let old = entries.removeValue(forKey: name)
+    if let old { retired.append(old.loaded) }
+    clock += 1
+    entries[name] = Entry(
+      loaded: LoadedAdapter(prepared, version: version), isPinned: old?.isPinned ?? false, lastUse: clock)
+  }
+
+  mutating func remove(_ name: String) throws(EngineError) {
+    guard let old = entries.removeValue(forKey: name) else {
+      // Who unloads an adapter that was evicted wants to be rid of it.
+      if evicted.removeValue(forKey: name) != nil { return }
+      throw unknown(name)
+    }
+    retired.append(old.loaded)
+  }
+
+  mutating func setPinned(_ isPinned: Bool, _ name: String) throws(EngineError) {
+    guard entries[name] != nil else { throw unknown(name) }
+    entries[name]?.isPinned = isPinned
+  }
+
+  /// Whether anybody but the pool holds the adapter of this name. The caller must not.
+  private mutating func isInUse(_ name: String) -> Bool {
+    guard var entry = entries.removeValue(forKey: name) else { return false }
+    defer { entries[name] = entry }
+    return !isKnownUniquelyReferenced(&entry.loaded)
+  }
+
+  // MARK: - Activation
+
+  /// The adapters that a mixture names, in its order; for the eviction of others they count as used now.
+  mutating func adapters(of mixture: Mixture) throws(EngineError) -> [LoadedAdapter] {
+    clock += 1
+    var result: [LoadedAdapter] = []
+    result.reserveCapacity(mixture.parts.count)
+    for part in mixture.parts {
+      guard let index = entries.index(forKey: part.adapter) else { throw unknown(part.adapter) }
+      entries.values[index].lastUse = clock
+      result.append(entries.values[index].loaded)
+    }
+    return result
   }
 
   /// The error for a name that is not loaded.
   func unknown(_ name: String) -> EngineError {
+    if let adapter = evicted[name] {
+      return EngineError(
+        .notFound,
+        "adapter \(name): its memory went to \(adapter.madeRoomFor), within \(MemoryPlan.text(budget ?? 0)) for adapters; "
+          + "load it again from \(adapter.path), or pin it")
+    }
     let known = names.isEmpty ? "none is loaded" : "loaded: \(names.joined(separator: ", "))"
     return EngineError(.notFound, "adapter \(name): no adapter of this name; \(known)")
   }
+}
+
+/// An adapter whose memory was needed for another one.
+public struct EvictedAdapter: Sendable, Hashable {
+  /// The name that requests used.
+  public let name: String
+  /// The version that went.
+  public let version: Int
+  /// Where it can be read again.
+  public let path: String
+  /// The adapter that got the memory.
+  public let madeRoomFor: String
 }

@@ -17,8 +17,16 @@ public struct AdapterSummary: Sendable {
   public let siteCount: Int
   /// The smallest and the largest rank.
   public let ranks: ClosedRange<Int>
-  /// Bytes in memory.
+  /// Bytes of its packed factors.
   public let byteCount: Int
+  /// Counts the loads under this name, from 1: a name that is loaded again is another adapter.
+  public let version: Int
+  /// Where it was read.
+  public let path: String
+  /// Whether it is kept when another adapter needs memory.
+  public let isPinned: Bool
+  /// Sequences in flight that it is active in.
+  public let sequenceCount: Int
 }
 
 extension Engine {
@@ -29,9 +37,15 @@ extension Engine {
       let deltas = loaded.adapter.deltas
       return AdapterSummary(
         name: name, family: loaded.adapter.family, baseModel: loaded.adapter.baseModel,
-        siteCount: deltas.operators.count, ranks: deltas.ranks ?? 0...0, byteCount: loaded.resident.byteCount)
+        siteCount: deltas.operators.count, ranks: deltas.ranks ?? 0...0, byteCount: loaded.resident.byteCount,
+        version: loaded.version, path: loaded.path, isPinned: adapterPool.isPinned(name),
+        sequenceCount: (waiting + running).filter { $0.activated.adapters.contains { $0 === loaded } }.count)
     }
   }
+
+  /// Adapters that had to go, by name: `EngineOptions.adapterBudget` was needed for others. Requests that name one are refused until
+  /// it is loaded again.
+  public var evictedAdapters: [EvictedAdapter] { adapterPool.evicted.values.sorted { $0.name < $1.name } }
 
   /// What the engine and its adapters take in memory.
   public var memoryPlan: MemoryPlan {
@@ -39,70 +53,76 @@ extension Engine {
     for name in adapterPool.names {
       if let loaded = adapterPool[name] { plan.add(adapter: name, byteCount: loaded.byteCount) }
     }
+    for old in adapterPool.retiredInUse() {
+      plan.add(adapter: "\(old.name) (version \(old.version))", byteCount: old.byteCount)
+    }
     return plan
   }
 
-  /// Loads a PEFT folder under a name. Running sequences are not disturbed: one that uses an adapter of this name keeps the one
-  /// that it began with. What would make the engine larger than its options allow is refused.
+  /// Reads adapters for this engine on any thread.
+  public var adapterLoader: AdapterLoader { AdapterLoader(weights) }
+
+  /// Reads an adapter and installs it under a name: `AdapterLoader.prepare` and `install` in one. The engine's threads help to
+  /// pack it, and nothing else runs meanwhile.
   public func loadAdapter(_ name: String, from path: String) throws(EngineError) {
-    let adapter: Adapter
-    do { adapter = try AdapterReader.read(folder: path, name: name, base: weights.base) } catch { throw EngineError(error) }
-    do {
-      let resident = try ResidentAdapter(adapter.deltas, groups: weights.inputGroups, pool: pool)
-      let loaded = AdapterPool.Loaded(adapter: adapter, resident: resident)
-      var plan = memoryPlan
-      plan.add(adapter: name, byteCount: loaded.byteCount)
-      try plan.validate()
-      adapterPool.insert(loaded)
-      ProcessMemory.trimHeap()
-    } catch let error as StorageError { throw EngineError(error) } catch let error as EngineError { throw error } catch {
-      throw EngineError(.outOfMemory, "\(error)")
+    try install(adapterLoader.prepare(name, from: path, pool: pool))
+  }
+
+  /// Makes an adapter usable under its name, as a new version of it. Sequences in flight are not disturbed: one that uses this name
+  /// keeps the version that it began with. Adapters that were used least recently go when the budget asks for it; what would make
+  /// the engine larger than its options allow is refused, and nothing is changed.
+  public func install(_ prepared: PreparedAdapter) throws(EngineError) {
+    guard prepared.base == weights.fingerprint else {
+      throw EngineError(
+        .invalidArgument,
+        "adapter \(prepared.name): expected one that was read for base \(weights.fingerprint), found one for \(prepared.base)")
     }
+    let victims = try adapterPool.victims(for: prepared)
+    var plan = memoryPlan
+    for name in victims { plan.remove(adapter: name) }
+    plan.add(adapter: prepared.name, byteCount: prepared.byteCount)
+    try plan.validate()
+    adapterPool.insert(prepared, evicting: victims)
+    ProcessMemory.trimHeap()
   }
 
   /// Forgets an adapter. Its memory is free when the last sequence that uses it has ended.
-  public func unloadAdapter(_ name: String) throws(EngineError) {
-    guard adapterPool[name] != nil else { throw adapterPool.unknown(name) }
-    adapterPool.remove(name)
-  }
+  public func unloadAdapter(_ name: String) throws(EngineError) { try adapterPool.remove(name) }
+
+  /// Keeps an adapter in memory, whatever the budget says; a version that replaces it is pinned too.
+  public func pinAdapter(_ name: String) throws(EngineError) { try adapterPool.setPinned(true, name) }
+
+  /// Lets an adapter go again when the budget asks for it.
+  public func unpinAdapter(_ name: String) throws(EngineError) { try adapterPool.setPinned(false, name) }
 
   /// What is fused into the base; empty when nothing is.
-  public var fusedAdapters: [WeightedAdapter] { fused.parts.map { WeightedAdapter($0.adapter, weight: $0.weight) } }
+  public var fusedAdapters: [WeightedAdapter] { AdapterMixture(fused.mixture).adapters }
 
   /// Puts W + sum of weight * dW into the base's weights. For float bases, while no sequence is in flight, once at a time.
-  public func fuse(_ adapters: [WeightedAdapter]) throws(EngineError) {
+  public func fuse(_ adapters: AdapterMixture) throws(EngineError) {
     try requireIdle("fuse")
-    guard fused == .base else {
-      throw EngineError(.busy, "fuse: expected an unfused base, found \(fused) fused into it; unfuse first")
+    guard fused.mixture == .base else {
+      throw EngineError(.busy, "fuse: expected an unfused base, found \(fused.mixture) fused into it; unfuse first")
     }
-    let mixture = try Engine.mixture(adapters)
-    var deltas: [(set: DeltaSet, weight: Float)] = []
-    for part in mixture.parts {
-      guard let loaded = adapterPool[part.adapter] else { throw adapterPool.unknown(part.adapter) }
-      deltas.append((loaded.adapter.deltas, part.weight))
-    }
+    let activated = try activated(adapters.canonical())
+    let deltas = zip(activated.mixture.parts, activated.adapters).map { (set: $1.adapter.deltas, weight: $0.weight) }
     do { try weights.fuse(deltas) } catch { throw EngineError(error) }
-    fusedDeltas = deltas.map(\.set)
-    fused = mixture
+    fused = activated
+    blocks.forgetAll()
   }
 
   /// Restores the base bit for bit. Does nothing when nothing is fused.
   public func unfuse() throws(EngineError) {
     try requireIdle("unfuse")
-    weights.unfuse(fusedDeltas)
-    fusedDeltas = []
+    guard fused.mixture != .base else { return }
+    weights.unfuse(fused.adapters.map(\.adapter.deltas))
     fused = .base
+    blocks.forgetAll()
   }
 
   func requireIdle(_ what: String) throws(EngineError) {
     guard sequenceCount == 0 else {
       throw EngineError(.busy, "\(what): expected no sequence in flight, found \(sequenceCount)")
-    }
-  }
-
-  static func mixture(_ adapters: [WeightedAdapter]) throws(EngineError) -> Mixture {
-    do { return try Mixture(adapters.map { Mixture.Part(adapter: $0.name, weight: $0.weight) }) } catch {
-      throw EngineError(error)
     }
   }
 }

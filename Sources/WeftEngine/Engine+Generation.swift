@@ -27,19 +27,16 @@ extension Engine {
           + "shorten it, begin a new conversation, or open the engine with a longer context "
           + "(the model allows \(model.trainedContextLength))")
     }
-    let mixture = try activeMixture(request.activation)
+    let (activated, pending) = try activated(request.activation)
+    let phases = try phases(activated)
     let sequence = TokenSequence(
       id: SequenceID(number: nextSequence), request: request, tokens: tokens,
       routingTokens: request.activation.isRouted ? routingTokens(request.prompt, tokens) : [],
       maximumCount: min(contextLength, tokens.count + min(request.maximumTokens, contextLength)),
       sampling: samplingState(request.sampling), constraint: try constraint(for: request), tokenizer: tokenizer)
     sequence.result.droppedMessageCount = dropped
-    sequence.mixture = mixture
-    switch request.activation {
-    case .base: sequence.pendingActivation = []
-    case .mixture(let adapters): sequence.pendingActivation = try Engine.mixture(adapters).weighted
-    case .routed, .routedPerSentence: break
-    }
+    sequence.activate(activated, phases)
+    sequence.pendingActivation = pending
     nextSequence += 1
     waiting.append(sequence)
     return sequence.id
@@ -55,13 +52,10 @@ extension Engine {
     guard let sequence = (waiting + running).first(where: { $0.id == id }) else {
       throw EngineError(.notFound, "sequence \(id): no sequence of this number is in flight")
     }
-    sequence.mixture = try activeMixture(activation, reusing: sequence.mixture)
+    let (activated, pending) = try activated(activation)
+    sequence.activate(activated, try phases(activated, reusing: sequence.phases))
     sequence.request.activation = activation
-    switch activation {
-    case .base: sequence.pendingActivation = []
-    case .mixture(let adapters): sequence.pendingActivation = try Engine.mixture(adapters).weighted
-    case .routed, .routedPerSentence: break
-    }
+    sequence.pendingActivation = pending
     sequence.needsRouting = activation.isRouted
   }
 
@@ -70,7 +64,7 @@ extension Engine {
   @discardableResult
   public func step(_ onEvent: (GenerationEvent) -> Void) -> Bool {
     endCancelled(onEvent)
-    admit()
+    admit(onEvent)
     guard !running.isEmpty else { return false }
     for sequence in running { activatePending(sequence, onEvent) }
     schedule()
@@ -121,19 +115,30 @@ extension Engine {
       finish(sequence, .failed, onEvent)
       return
     }
-    guard let adapters = sequence.pendingActivation else { return }
+    guard let mixture = sequence.pendingActivation else { return }
     sequence.pendingActivation = nil
-    sequence.result.mixtures.append(.init(tokenCount: sequence.answerCount, adapters: adapters))
-    onEvent(.activated(sequence.id, adapters, tokenCount: sequence.answerCount))
+    sequence.result.mixtures.append(.init(tokenCount: sequence.answerCount, mixture: mixture))
+    onEvent(.activated(sequence.id, mixture, tokenCount: sequence.answerCount))
   }
 
-  /// Moves waiting sequences to running ones, in order, while all blocks that they can need are free.
-  private func admit() {
-    while let next = waiting.first, running.count < options.maximumSequences,
-      let taken = blocks.allocate(BlockManager.blocks(for: next.maximumCount))
-    {
-      next.blocks = taken
-      running.append(next)
+  /// Moves waiting sequences to running ones, in order, while there are blocks for all that they can need. What is published
+  /// already is not needed; but a sequence for which the router chooses knows its adapters only when it is admitted.
+  private func admit(_ onEvent: (GenerationEvent) -> Void) {
+    while let next = waiting.first, running.count < options.maximumSequences {
+      let needed = BlockManager.blocks(for: next.maximumCount)
+      if next.needsRouting {
+        guard blocks.freeCount >= needed else { return }
+        activatePending(next, onEvent)
+      }
+      if !next.isFinished {
+        reusePrefix(next)
+        guard let taken = blocks.allocate(needed - next.blocks.count) else {
+          next.forgetPrefix(&blocks)
+          return
+        }
+        next.blocks += taken
+        running.append(next)
+      }
       waiting.removeFirst()
     }
   }
@@ -149,25 +154,20 @@ extension Engine {
   }
 
   private func append(_ sequence: TokenSequence, limit: Int) {
-    let count = min(sequence.tokens.count - sequence.cachedCount, limit)
-    let isComplete = sequence.cachedCount + count == sequence.tokens.count
-    sequence.scheduledCount = count
+    reusePrefix(sequence)
+    let rows = sequence.phases.rows(
+      from: sequence.cachedCount, to: min(sequence.tokens.count, sequence.cachedCount + limit))
+    sequence.scheduledCount = rows.count
+    let isComplete = rows.upperBound == sequence.tokens.count
     sequence.logitIndex = isComplete ? batch.logitRowCount : nil
-    sequence.blocks.withUnsafeBufferPointer { table in
-      sequence.tokens.withUnsafeBufferPointer { tokens in
-        guard let table = table.baseAddress else { return }
-        batch.append(
-          tokens: UnsafeBufferPointer(rebasing: tokens[sequence.cachedCount..<sequence.cachedCount + count]),
-          firstPosition: sequence.cachedCount, blockTable: table, mixture: sequence.mixture,
-          logits: isComplete ? .last : .none)
-      }
-    }
+    batch.append(sequence.tokens, rows, sequence.phases, sequence.blocks, logits: isComplete ? .last : .none)
   }
 
   private func sampleAll(_ onEvent: (GenerationEvent) -> Void) {
     for sequence in running where sequence.scheduledCount > 0 {
       sequence.cachedCount += sequence.scheduledCount
       sequence.scheduledCount = 0
+      publishPrefix(sequence)
       guard let index = sequence.logitIndex else { continue }
       sequence.logitIndex = nil
       do {
@@ -182,6 +182,8 @@ extension Engine {
       }
     }
     running.removeAll { $0.isFinished }
+    // Adapters are held by sequences alone: one that was evicted is gone when the last of them ends.
+    batch.removeAll()
   }
 
   private func accept(_ token: Int32, _ sequence: TokenSequence, _ onEvent: (GenerationEvent) -> Void) {

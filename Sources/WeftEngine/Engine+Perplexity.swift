@@ -36,7 +36,7 @@ extension Engine {
   /// fills no window is left out. These are the windows of llama.cpp's `llama-perplexity`.
   /// - Parameter onWindow: gets the statistics so far, the windows that are done, and how many there are.
   public func perplexity(
-    of text: String, window: Int = 512, maximumWindows: Int? = nil, adapters: [WeightedAdapter] = [],
+    of text: String, window: Int = 512, maximumWindows: Int? = nil, adapters: AdapterMixture = [],
     onWindow: (Perplexity, Int, Int) -> Void = { _, _, _ in }
   ) throws(EngineError) -> Perplexity {
     guard window >= 4, window <= contextLength else {
@@ -55,7 +55,7 @@ extension Engine {
 
   /// The natural logarithms of the probabilities of `tokens[first...]`, each given all tokens before it.
   public func logLikelihoods(
-    of tokens: [Int32], from first: Int = 1, adapters: [WeightedAdapter] = []
+    of tokens: [Int32], from first: Int = 1, adapters: AdapterMixture = []
   ) throws(EngineError) -> [Double] {
     guard first >= 1, first < tokens.count else {
       throw EngineError(.invalidArgument, "first scored token: expected 1 to \(tokens.count - 1), found \(first)")

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import WeftDeltas
 internal import WeftRouting
 internal import WeftTokenizers
 internal import WeftTransformer
@@ -114,27 +113,29 @@ extension Engine {
     let router = try requireRouter()
     let seen = sequence.routingTokens + sequence.tokens[sequence.promptCount...]
     let choice = router.mixture(features: features(of: seen, layer: router.featureLayer))
-    let mixture = try Engine.mixture(choice.map { WeightedAdapter($0.adapter, weight: $0.weight) })
-    let adapters = mixture.weighted
-    guard adapters != sequence.result.mixtures.last?.adapters else { return }
-    sequence.mixture = try adapterPool.activate(mixture, limit: options.maximumActiveRank, reusing: sequence.mixture)
-    sequence.pendingActivation = adapters
+    let mixture = AdapterMixture(choice.map { WeightedAdapter($0.adapter, weight: $0.weight) })
+    guard mixture != sequence.result.mixtures.last?.mixture else { return }
+    let activated = try activated(mixture.canonical())
+    sequence.activate(activated, try phases(activated, reusing: sequence.phases))
+    sequence.pendingActivation = AdapterMixture(activated.mixture)
   }
 
-  /// The adapters of an activation that is known now; nil for the base, and for the router, which chooses in the next step.
-  /// Everything that could fail later is refused here.
-  func activeMixture(_ activation: Activation, reusing current: ActiveMixture? = nil) throws(EngineError) -> ActiveMixture? {
+  /// The adapters of an activation, and what to tell about them: nothing yet where the router will choose. Everything that could
+  /// fail later is refused here.
+  func activated(_ activation: Activation) throws(EngineError) -> (ActivatedMixture, AdapterMixture?) {
     switch activation {
-    case .base: return nil
-    case .mixture(let adapters):
-      return try adapterPool.activate(Engine.mixture(adapters), limit: options.maximumActiveRank, reusing: current)
+    case .base: return (.base, [])
+    case .mixture(let mixture):
+      let activated = try activated(mixture.canonical())
+      return (activated, AdapterMixture(activated.mixture))
     case .routed, .routedPerSentence:
       let router = try requireRouter()
       for name in router.adapters where name != Router.none && adapterPool[name] == nil {
+        if adapterPool.evicted[name] != nil { throw adapterPool.unknown(name) }
         throw EngineError(
           .notFound, "router: adapter \(name) is one of its choices and is not loaded; load it, or name the adapters")
       }
-      return nil
+      return (.base, nil)
     }
   }
 
@@ -149,9 +150,4 @@ extension Engine {
     guard let last = text.unicodeScalars.last(where: { $0 != " " && $0 != "\"" && $0 != ")" }) else { return false }
     return ".!?\n。！？".unicodeScalars.contains(last)
   }
-}
-
-extension Mixture {
-  /// The parts as the public API spells them.
-  var weighted: [WeightedAdapter] { parts.map { WeightedAdapter($0.adapter, weight: $0.weight) } }
 }

@@ -33,7 +33,7 @@ extension Engine {
   /// Logits of the positions of a token list from `first` on, under fixed adapters: `onRow` gets the position and
   /// [vocabularySize] values, valid during the call.
   public func logits(
-    of tokens: [Int32], from first: Int = 0, adapters: [WeightedAdapter] = [],
+    of tokens: [Int32], from first: Int = 0, adapters: AdapterMixture = [],
     onRow: (Int, UnsafeBufferPointer<Float>) -> Void
   ) throws(EngineError) {
     try check(tokens)
@@ -41,7 +41,7 @@ extension Engine {
       throw EngineError(
         .invalidArgument, "tokens: expected 1 to \(contextLength), as the context is, found \(tokens.count)")
     }
-    let mixture = try adapterPool.activate(Engine.mixture(adapters), limit: options.maximumActiveRank)
+    let phases = try phases(activated(adapters.canonical()))
     guard let table = blocks.allocate(BlockManager.blocks(for: tokens.count)) else {
       throw EngineError(.busy, "logits: expected free KV blocks for \(tokens.count) tokens, found \(blocks.freeCount) blocks")
     }
@@ -49,20 +49,13 @@ extension Engine {
     var done = 0
     while done < tokens.count {
       let wantsLogits = done >= first
-      let count = min(
-        wantsLogits ? transformer.maximumLogitRows : first - done, batch.maximumRows, tokens.count - done)
+      let limit = wantsLogits ? transformer.maximumLogitRows : first - done
+      let rows = phases.rows(from: done, to: done + min(limit, batch.maximumRows, tokens.count - done))
       batch.removeAll()
-      table.withUnsafeBufferPointer { table in
-        tokens.withUnsafeBufferPointer { tokens in
-          guard let table = table.baseAddress else { return }
-          batch.append(
-            tokens: UnsafeBufferPointer(rebasing: tokens[done..<done + count]), firstPosition: done, blockTable: table,
-            mixture: mixture, logits: wantsLogits ? .all : .none)
-        }
-      }
+      batch.append(tokens, rows, phases, table, logits: wantsLogits ? .all : .none)
       transformer.forward(batch)
-      for row in 0..<(wantsLogits ? count : 0) { onRow(done + row, UnsafeBufferPointer(transformer.logits(row))) }
-      done += count
+      for row in 0..<(wantsLogits ? rows.count : 0) { onRow(done + row, UnsafeBufferPointer(transformer.logits(row))) }
+      done = rows.upperBound
     }
   }
 

@@ -33,7 +33,7 @@ public final class Engine {
   let sampler: Sampler
   /// The vocabulary as grammars see it; made for the first request that has one.
   var tokenTable: TokenTable?
-  var adapterPool = AdapterPool()
+  var adapterPool: AdapterPool
   var router: Router?
   var blocks: BlockManager
   /// Blocks that routing passes write: never part of a sequence.
@@ -42,18 +42,20 @@ public final class Engine {
   var running: [TokenSequence] = []
   var nextSequence: UInt64 = 1
   /// What is fused into the base; empty when nothing is.
-  var fused: Mixture = .base
-  var fusedDeltas: [DeltaSet] = []
+  var fused: ActivatedMixture = .base
   /// Tokens that end a generation: the tokenizer's and the configuration's.
   let endTokens: Set<Int32>
 
   /// Tokens that the router reads at most: the last ones.
   static let routingWindow = 256
+  /// Segments of a sequence in a step at most: where an adapter is invoked, one before and one from there on.
+  static let segmentsPerSequence = 2
 
   /// Opens a GGUF file or a Hugging Face folder and reserves memory.
   public init(model path: String, options: EngineOptions = EngineOptions()) throws(EngineError) {
     let options = try options.validated()
     self.options = options
+    adapterPool = AdapterPool(budget: options.adapterBudget)
     let program = ProgramMemory()
     let checkpoint: Checkpoint
     let kernels: Kernels
@@ -92,7 +94,7 @@ public final class Engine {
     } catch {
       throw EngineError(.outOfMemory, "\(error)")
     }
-    batch = Batch(maximumRows: options.maximumStepRows, maximumSegments: options.maximumSequences)
+    batch = Batch(maximumRows: options.maximumStepRows, maximumSegments: options.maximumSequences * Engine.segmentsPerSequence)
     sampler = Sampler(vocabularySize: config.vocabularySize, maximumHistory: contextLength)
     model = ModelSummary(
       path: path, config: config, weights: weights, kernels: kernels, transformer: transformer,

@@ -42,11 +42,18 @@ public struct EngineOptions: Sendable {
   /// rank 16 are 48).
   public var maximumActiveRank: Int
 
+  /// Bytes that adapters may take together, packed and as they are stored; the least recently used ones go when a new one needs
+  /// their memory, unless they are pinned or in use. nil for as many as there is memory for.
+  public var adapterBudget: Int?
+  /// Whether a prompt that begins like an earlier sequence, under the same adapters, takes over its keys and values. Answers are
+  /// the same bit for bit.
+  public var reusesPrefixes: Bool
+
   /// A value with these properties.
   public init(
     threads: Int? = nil, contextLength: Int? = nil, maximumSequences: Int = 8, maximumStepRows: Int = 512,
     maximumLogitRows: Int = 8, kvType: KVType = .f16, maximumActiveRank: Int = 1024, maximumMemory: Int? = nil,
-    contextPolicy: ContextPolicy = .stop
+    contextPolicy: ContextPolicy = .stop, adapterBudget: Int? = nil, reusesPrefixes: Bool = true
   ) {
     self.threads = threads ?? EngineOptions.processorCount
     self.contextLength = contextLength
@@ -57,6 +64,8 @@ public struct EngineOptions: Sendable {
     self.maximumActiveRank = maximumActiveRank
     self.maximumMemory = maximumMemory
     self.contextPolicy = contextPolicy
+    self.adapterBudget = adapterBudget
+    self.reusesPrefixes = reusesPrefixes
   }
 
   /// Processors that this process may use.
@@ -68,6 +77,7 @@ public struct EngineOptions: Sendable {
       ("maximum sequences", maximumSequences, 1...65536), ("maximum step rows", maximumStepRows, 1...65536),
       ("maximum logit rows", maximumLogitRows, 1...65536),
       ("maximum active rank", maximumActiveRank, 16...(1 << 20)), ("maximum memory", maximumMemory ?? 1, 1...Int.max),
+      ("adapter budget", adapterBudget ?? 0, 0...Int.max),
     ]
     for (name, value, range) in sizes where !range.contains(value) {
       throw EngineError(.invalidArgument, "\(name): expected \(range.lowerBound) to \(range.upperBound), found \(value)")

@@ -10,7 +10,7 @@ public struct SequenceID: Sendable, Hashable, CustomStringConvertible {
 /// What a step tells about a sequence.
 public enum GenerationEvent: Sendable {
   /// These adapters answer from here on (after so many answer tokens): at the start, and whenever that changes.
-  case activated(SequenceID, [WeightedAdapter], tokenCount: Int)
+  case activated(SequenceID, AdapterMixture, tokenCount: Int)
   /// A token was sampled. `text` is what it completes: often a word, sometimes nothing. Log-probabilities come with it when
   /// the request asks for them. Text that was held back comes at the end, with the last token's id once more and without them.
   case token(SequenceID, id: Int32, text: String, TokenLogProbabilities?)
@@ -40,8 +40,10 @@ public struct GenerationResult: Sendable {
   public struct ActivatedMixture: Sendable {
     /// Answer tokens before it became active.
     public var tokenCount: Int
-    /// Names and weights; empty for the base alone.
-    public var adapters: [WeightedAdapter]
+    /// Who answers; empty for the base alone.
+    public var mixture: AdapterMixture
+    /// Names and weights.
+    public var adapters: [WeightedAdapter] { mixture.adapters }
   }
 
   /// The answer, without special tokens.
@@ -60,6 +62,8 @@ public struct GenerationResult: Sendable {
   public var error: EngineError?
   /// Tokens of the prompt.
   public var promptTokenCount = 0
+  /// Tokens of the prompt whose keys and values an earlier sequence had computed, under the same adapters.
+  public var reusedTokenCount = 0
   /// Which adapters answered, in order.
   public var mixtures: [ActivatedMixture] = []
   /// Seconds from the first step of this sequence to its first token; routing included.

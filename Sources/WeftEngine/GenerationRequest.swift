@@ -21,29 +21,12 @@ public struct Message: Sendable, Hashable {
   public static func system(_ content: String) -> Message { Message(role: "system", content: content) }
 }
 
-/// An adapter with its weight in a mixture.
-public struct WeightedAdapter: Sendable, Hashable, CustomStringConvertible {
-  /// The name that requests use.
-  public var name: String
-  /// Its factor in the sum of deltas.
-  public var weight: Float
-
-  /// A value with these properties.
-  public init(_ name: String, weight: Float = 1) {
-    self.name = name
-    self.weight = weight
-  }
-
-  /// `name:weight`
-  public var description: String { "\(name):\(weight)" }
-}
-
 /// Which adapters are active for a request.
 public enum Activation: Sendable, Hashable {
   /// The base alone.
   case base
   /// These, with these weights.
-  case mixture([WeightedAdapter])
+  case mixture(AdapterMixture)
   /// The router decides once, from the prompt.
   case routed
   /// The router decides from the prompt, and again after every sentence of the answer. Keys and values that were computed

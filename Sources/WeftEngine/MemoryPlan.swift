@@ -104,6 +104,9 @@ public struct MemoryPlan: Sendable {
     items.append(item)
   }
 
+  /// A plan without an adapter.
+  mutating func remove(adapter name: String) { items.removeAll { $0.name == "adapter \(name)" } }
+
   // MARK: - Refusal
 
   /// Refuses a plan that is larger than the options allow, or than the system has, with an error that says what would fit.

@@ -22,11 +22,15 @@ final class TokenSequence {
   /// Positions that are in the KV cache.
   var cachedCount = 0
   var blocks: [Int32] = []
-  var mixture: ActiveMixture?
+  var activated = ActivatedMixture.base
+  /// What its positions run under, in order; the first one begins at 0.
+  var phases: [MixturePhase] = [.base]
+  /// nil when nothing that follows can be shared: what was computed so far would not be computed so again.
+  var chain: PrefixChain? = PrefixChain()
   /// The router has to choose before the next step.
   var needsRouting: Bool
-  /// Adapters that become active with the next step and were not yet told.
-  var pendingActivation: [WeightedAdapter]?
+  /// A mixture that becomes active with the next step and was not yet told.
+  var pendingActivation: AdapterMixture?
   /// Rows in the current batch, and which of its logits belong to this sequence.
   var scheduledCount = 0
   var logitIndex: Int?
@@ -67,4 +71,29 @@ final class TokenSequence {
   var answerCount: Int { tokens.count - promptCount }
   /// All but the last token are in the cache.
   var isDecoding: Bool { answerCount > 0 }
+
+  /// Other adapters from the next position on. What is in the cache stays as it is.
+  func activate(_ activated: ActivatedMixture, _ phases: [MixturePhase]) {
+    // A cache of two minds: no other sequence will compute the same from its beginning.
+    if cachedCount > 0 && !phases.isSame(as: self.phases) { chain = nil }
+    self.activated = activated
+    self.phases = phases
+  }
+
+  /// Gives back what was reused, when there is not enough memory for the rest.
+  func forgetPrefix(_ blocks: inout BlockManager) {
+    blocks.release(self.blocks)
+    self.blocks = []
+    cachedCount = 0
+    result.reusedTokenCount = 0
+    chain = PrefixChain()
+  }
+
+  /// Calls `body` with the tokens of a full block.
+  func withTokens<Result>(ofBlock index: Int, _ body: (UnsafeBufferPointer<Int32>) -> Result) -> Result {
+    let begin = index * BlockManager.blockTokens
+    return tokens.withUnsafeBufferPointer {
+      body(UnsafeBufferPointer(rebasing: $0[begin..<begin + BlockManager.blockTokens]))
+    }
+  }
 }

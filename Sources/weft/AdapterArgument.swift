@@ -33,11 +33,14 @@ struct AdapterArgument: ExpressibleByArgument {
   }
 }
 
-extension [WeightedAdapter] {
-  /// Who answers, for people: `roman 0.93, numbers 0.07`, or `base`.
+extension AdapterMixture {
+  /// Who answers, for people: `roman 0.93, numbers 0.07`, or `base`; the mixture's own text where that says less than is so.
   var readable: String {
-    if isEmpty { return "base" }
-    return map { $0.weight == 1 ? $0.name : "\($0.name) \(Readable.decimal(Double($0.weight), digits: 2))" }.joined(
+    if adapters.isEmpty { return "base" }
+    guard levels.count == 1, scales == .multiply, adapters.allSatisfy({ $0.layers.isEmpty && $0.places.isEmpty }) else {
+      return description
+    }
+    return adapters.map { $0.weight == 1 ? $0.name : "\($0.name) \(Readable.decimal(Double($0.weight), digits: 2))" }.joined(
       separator: ", ")
   }
 }

@@ -45,12 +45,13 @@ struct Bench: ParsableCommand {
     let engine = try Engine(
       model: model,
       options: EngineOptions(
-        threads: threads, contextLength: prefill + decode + 1, maximumSequences: 1, kvType: kvType ?? .f16))
+        threads: threads, contextLength: prefill + decode + 1, maximumSequences: 1, kvType: kvType ?? .f16,
+        reusesPrefixes: false))
     for adapter in adapters {
       guard let path = adapter.path else { throw ValidationError("--adapter: expected NAME=PATH, found \(adapter.name)") }
       try engine.loadAdapter(adapter.name, from: path)
     }
-    let active = adapters.map(\.weighted)
+    let active = AdapterMixture(adapters.map(\.weighted))
     let loaded = MemoryPlan.residentBytes ?? 0
     var prefillSpeeds: [Double] = []
     var decodeSpeeds: [Double] = []
@@ -69,11 +70,11 @@ struct Bench: ParsableCommand {
     if json {
       print(
         "{\"prefill_tokens_per_second\": \(prefillSpeed), \"decode_tokens_per_second\": \(decodeSpeed), \"threads\": \(engine.model.threads), "
-          + "\"isa\": \"\(engine.model.isa)\", \"adapters\": \(active.count), \"planned_bytes\": \(planned), "
+          + "\"isa\": \"\(engine.model.isa)\", \"adapters\": \(adapters.count), \"planned_bytes\": \(planned), "
           + "\"loaded_bytes\": \(loaded), \"full_bytes\": \(full)}")
     } else {
       let threads = Readable.count(engine.model.threads, "thread")
-      print("\(model): \(threads), \(engine.model.isa), \(Readable.count(active.count, "adapter"))")
+      print("\(model): \(threads), \(engine.model.isa), \(Readable.count(adapters.count, "adapter"))")
       print("  prefill of \(prefill): \(Readable.decimal(prefillSpeed, digits: 1)) tokens/s")
       print("  decode of \(decode): \(Readable.decimal(decodeSpeed, digits: 1)) tokens/s")
       print(

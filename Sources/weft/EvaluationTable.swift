@@ -15,10 +15,10 @@ struct EvaluationTable {
     func activation(expert: String, _ names: [String]) -> Activation? {
       switch self {
       case .base: .base
-      case .expert: names.contains(expert) ? .mixture([WeightedAdapter(expert)]) : nil
+      case .expert: names.contains(expert) ? .mixture([.init(expert)]) : nil
       case .router: .routed
       case .mixture:
-        names.isEmpty ? nil : .mixture(names.map { WeightedAdapter($0, weight: 1 / Float(names.count)) })
+        names.isEmpty ? nil : .mixture(.init(names.map { WeightedAdapter($0, weight: 1 / Float(names.count)) }))
       }
     }
   }

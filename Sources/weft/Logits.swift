@@ -32,7 +32,7 @@ struct Logits: ParsableCommand {
   func run() throws {
     let ids = tokens.ids
     let session = try model.open(context: ids.count, kvType: .f32)
-    var adapters: [WeightedAdapter] = []
+    var adapters: AdapterMixture = []
     if case .mixture(let mixture) = session.activation { adapters = mixture }
     do {
       let writer = try SafetensorsWriter(

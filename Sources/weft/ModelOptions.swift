@@ -17,6 +17,12 @@ struct ModelOptions: ParsableArguments {
       valueName: "name=path[:weight]"))
   var adapters: [AdapterArgument] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "Who of the loaded adapters answers, and where: 'chef:0.7,poet:0.3', 'lang@0-7,task@8-23', 'lang>task', "
+        + "'chef[q_proj=0.2]'.", valueName: "text"))
+  var mixture: String?
+
   @Option(help: ArgumentHelp("Let this router choose the adapters.", valueName: "file"))
   var router: String?
 
@@ -66,10 +72,16 @@ struct ModelOptions: ParsableArguments {
 
   /// The router's choice unless adapters are named without a router; their names are checked.
   private func activation(_ engine: Engine) throws -> Activation {
+    if let mixture {
+      guard router == nil, !perSentence else {
+        throw ValidationError("--mixture: expected no router beside it, as the mixture says who answers")
+      }
+      return try Session.activation(of: AdapterMixture(parsing: mixture), engine)
+    }
     if router != nil || (adapters.isEmpty && engine.routerSummary != nil) { return perSentence ? .routedPerSentence : .routed }
     guard !perSentence else { throw ValidationError("--per-sentence: expected a router that chooses, found none") }
     let named = adapters.filter { $0.name != "none" || $0.path != nil }.map(\.weighted)
-    return try Session.activation(of: named, engine)
+    return try Session.activation(of: AdapterMixture(named), engine)
   }
 }
 

@@ -35,7 +35,7 @@ struct PerplexityCommand: ParsableCommand {
     let text = try TextFile.read(file)
     let window = model.context ?? 512
     let session = try model.open(context: window, logitRows: 64)
-    var adapters: [WeightedAdapter] = []
+    var adapters: AdapterMixture = []
     if case .mixture(let mixture) = session.activation { adapters = mixture }
     let clock = ContinuousClock()
     let begin = clock.now

@@ -10,15 +10,15 @@ struct Session {
   let demo: DemoModel?
 
   /// The mixture of these adapters, all of which have to be loaded.
-  static func activation(of adapters: [WeightedAdapter], _ engine: Engine) throws(EngineError) -> Activation {
+  static func activation(of mixture: AdapterMixture, _ engine: Engine) throws(EngineError) -> Activation {
     let loaded = engine.adapters.map(\.name)
-    for adapter in adapters where !loaded.contains(adapter.name) {
+    for adapter in mixture.adapters where !loaded.contains(adapter.name) {
       throw EngineError(
         .notFound,
         "adapter '\(adapter.name)': expected \(loaded.isEmpty ? "a loaded adapter, and none is" : "one of \(loaded.joined(separator: ", "))")"
       )
     }
-    return adapters.isEmpty ? .base : .mixture(adapters)
+    return mixture.adapters.isEmpty ? .base : .mixture(mixture)
   }
 
   /// The temperature where none is given. The demo's experts solve tasks with one right answer: there nothing is left to chance
@@ -46,7 +46,7 @@ struct Session {
 
   /// Who answered with which weights, and how fast: the line under an answer.
   static func summary(of result: GenerationResult) -> String {
-    let mixtures = result.mixtures.map(\.adapters.readable).joined(separator: " → ")
+    let mixtures = result.mixtures.map(\.mixture.readable).joined(separator: " → ")
     var parts = [mixtures.isEmpty ? "base" : mixtures, Readable.count(result.tokens.count, "token")]
     if result.tokensPerSecond > 0 { parts.append(Readable.decimal(result.tokensPerSecond, digits: 0) + " tokens/s") }
     switch result.finishReason {

@@ -12,6 +12,9 @@ package struct Golden {
     file = try SafetensorsFile(path: TestPaths.goldens + "/" + name)
   }
 
+  /// The names of all tensors, sorted.
+  package var names: [String] { file.tensors.keys.sorted() }
+
   /// The tensor with this name.
   package func tensor(_ name: String) throws -> Tensor {
     guard let tensor = file.tensors[name] else { throw FormatError.missing(location: file.path, name: "tensor '\(name)'") }

@@ -35,7 +35,7 @@ struct DemoRoutingTests {
       #expect(result.mixtures.count == 1)
       let adapters = try #require(result.mixtures.first).adapters
       #expect(try adapters.map(\.name) == engine.route(question).map(\.name).sorted())
-      #expect(try engine.generate(request(question, .mixture(adapters))).tokens == result.tokens, "\(question)")
+      #expect(try engine.generate(request(question, .mixture(.init(adapters)))).tokens == result.tokens, "\(question)")
     }
     #expect(results[ids[0]]?.mixtures.first?.adapters.map(\.name) == ["numbers"])
     #expect(results[ids[1]]?.mixtures.first?.adapters == [])

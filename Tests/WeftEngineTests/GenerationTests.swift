@@ -101,7 +101,7 @@ struct GenerationTests {
     let plain = try engine.generate(request(count: 10)).tokens
     let id = try engine.submit(request(count: 10))
     var swapped: [Int32] = []
-    var mixtures: [[WeightedAdapter]] = []
+    var mixtures: [AdapterMixture] = []
     while engine.step({ event in
       switch event {
       case .token(id, let token, _, _): swapped.append(token)
@@ -130,7 +130,7 @@ struct GenerationTests {
 
   @Test func fusingEqualsMixingAndUnfusingRestores() throws {
     let engine = try engine()
-    func logits(_ adapters: [WeightedAdapter]) throws -> [Float] {
+    func logits(_ adapters: AdapterMixture) throws -> [Float] {
       var all: [Float] = []
       try engine.logits(of: Self.prompt, adapters: adapters) { all += $1 }
       return all

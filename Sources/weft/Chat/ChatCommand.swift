@@ -10,7 +10,7 @@ enum ChatCommand {
   case stats
   case listAdapters
   /// These answer from now on; none of them means the base alone.
-  case adapters([WeightedAdapter])
+  case adapters(AdapterMixture)
   /// How the router chooses; nil: it does not.
   case router(Activation?)
   case showSettings
@@ -19,6 +19,7 @@ enum ChatCommand {
   static let list = """
       /adapter list               the loaded adapters
       /adapter NAME[:WEIGHT] ...  these answer, as a mixture when there are several
+      /adapter MIXTURE            the same as text: chef@0-7:0.5,poet or lang>task
       /adapter none               the base answers alone
       /adapter auto               the router chooses
       /router on|off              the router chooses, or who was named last
@@ -49,12 +50,10 @@ enum ChatCommand {
       case ["none"]: self = .adapters([])
       case ["auto"]: self = .router(.routed)
       default:
-        var adapters: [WeightedAdapter] = []
-        for text in arguments {
-          guard let argument = AdapterArgument(argument: text), argument.path == nil else { throw refuse("NAME[:WEIGHT]") }
-          adapters.append(argument.weighted)
+        let text = arguments.reduce("") { text, word in
+          text + (text.isEmpty || text.hasSuffix(">") || word.hasPrefix(">") ? "" : ",") + word
         }
-        self = .adapters(adapters)
+        self = .adapters(try AdapterMixture(parsing: text))
       }
     case "/router":
       switch arguments {

@@ -50,7 +50,7 @@ struct Conversation {
   private var whoAnswers: String {
     switch session.activation {
     case .base: "the base answers alone"
-    case .mixture(let adapters): "\(adapters.readable) \(adapters.count == 1 ? "answers" : "answer together")"
+    case .mixture(let mixture): "\(mixture.readable) \(mixture.adapters.count == 1 ? "answers" : "answer together")"
     case .routed: "the router chooses"
     case .routedPerSentence: "the router chooses, for every sentence"
     }
@@ -145,8 +145,8 @@ struct Conversation {
 
   private func listAdapters() {
     var weights: [String: Float] = [:]
-    if case .mixture(let adapters) = session.activation {
-      for adapter in adapters { weights[adapter.name] = adapter.weight }
+    if case .mixture(let mixture) = session.activation {
+      for adapter in mixture.adapters { weights[adapter.name] = adapter.weight }
     }
     let adapters = session.engine.adapters
     let width = adapters.map(\.name.count).max() ?? 0

@@ -165,6 +165,6 @@ struct RouterShow: ParsableCommand {
       let percent = Readable.padded(Readable.percent(probability, digits: 1), 8, right: true)
       print(isKept ? line + percent : Terminal.styled(line + percent, .dim))
     }
-    print("→ " + choice.readable)
+    print("→ " + AdapterMixture(choice).readable)
   }
 }

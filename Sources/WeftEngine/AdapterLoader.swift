@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import WeftAdapters
+internal import WeftDeltas
+internal import WeftTensors
+internal import WeftTransformer
+
+/// Reads adapters for one engine, on any thread: an engine is not disturbed by what is being read.
+///
+///     let loader = engine.adapterLoader                       // on the engine's thread
+///     let chef = try loader.prepare("chef", from: "chef/")    // on another one
+///     try engine.install(chef)                                // on the engine's thread, between steps
+public struct AdapterLoader: Sendable {
+  private let base: BaseModel
+  private let groups: [[WeightSite]]
+  private let fingerprint: String
+
+  init(_ weights: ModelWeights) {
+    base = weights.base
+    groups = weights.inputGroups
+    fingerprint = weights.fingerprint
+  }
+
+  /// Reads, checks, resolves and packs an adapter. It has no effect before it is installed.
+  public func prepare(_ name: String, from path: String) throws(EngineError) -> PreparedAdapter {
+    let pool: ThreadPool
+    do { pool = try ThreadPool(threads: 1) } catch { throw EngineError(.outOfMemory, "adapter \(name): \(error)") }
+    return try prepare(name, from: path, pool: pool)
+  }
+
+  func prepare(_ name: String, from path: String, pool: ThreadPool) throws(EngineError) -> PreparedAdapter {
+    let adapter: Adapter
+    do { adapter = try AdapterReader.read(folder: path, name: name, base: base) } catch { throw EngineError(error) }
+    do {
+      let resident = try ResidentAdapter(adapter.deltas, groups: groups, pool: pool)
+      return PreparedAdapter(adapter: adapter, resident: resident, path: path, base: fingerprint)
+    } catch { throw EngineError(error) }
+  }
+}
+
+/// An adapter in memory, ready to be installed into the engine whose loader read it.
+public struct PreparedAdapter: Sendable {
+  let adapter: Adapter
+  let resident: ResidentAdapter
+  /// Where it was read.
+  public let path: String
+  /// Names the base that it was packed for, as `ModelSummary.fingerprint` does.
+  public let base: String
+
+  /// The name that requests will use.
+  public var name: String { adapter.name }
+  /// Bytes that it takes: packed, and as it is stored.
+  public var byteCount: Int { adapter.byteCount + resident.byteCount }
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import WeftAdapters
+internal import WeftTransformer
+
+/// One version of an adapter, resident and immutable. Who activates it holds a reference: what the pool does to the name later
+/// does not touch it.
+final class LoadedAdapter: Sendable {
+  let adapter: Adapter
+  let resident: ResidentAdapter
+  /// Counts the loads under this name, from 1.
+  let version: Int
+  /// Where it was read.
+  let path: String
+  /// Packed, and as it is stored.
+  let byteCount: Int
+
+  init(_ prepared: PreparedAdapter, version: Int) {
+    adapter = prepared.adapter
+    resident = prepared.resident
+    path = prepared.path
+    byteCount = prepared.byteCount
+    self.version = version
+  }
+
+  var name: String { adapter.name }
+}

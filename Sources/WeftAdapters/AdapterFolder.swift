@@ -41,6 +41,9 @@ struct AdapterFolder {
   var tensorsLocation: String { "\(path)/\(AdapterFolder.tensorsName)" }
   /// All names, sorted.
   var tensorNames: [String] { tensors.keys.sorted() }
+  /// Whether the file has a tensor of this name.
+  func has(_ name: String) -> Bool { tensors[name] != nil }
+
   /// Marks a name as one that the family knows: left over, it is unused rather than unknown.
   mutating func recognize(_ name: String) { recognized.insert(name) }
 

@@ -20,16 +20,21 @@ enum OFT {
     try refuseFirstForm(files)
     let options = try OFTOptions(files.config)
     let modules = try files.targetedModules([linear], base: model.shape)
-    let embeddingName = try files.embeddingTensor(embedding, base: model.shape)
     var builder = try DeltaBuilder(model, &files, adapting: modules.map(\.module))
     for tensors in modules {
       let rotation = try rotation(
         try tensors.name(linear), width: model.size(of: tensors.module).in, options, &files)
       try builder.add(to: tensors.module) { _ in .rotate(rotation) }
     }
-    if let embeddingName {
-      let width = model.shape.embedding.hiddenSize
-      builder.deltas.embedding.append(.rotate(try rotation(embeddingName, width: width, options, &files)))
+    let target = try TargetModules(files.config)
+    let (path, width) = (model.shape.embedding.path, model.shape.embedding.hiddenSize)
+    let name = files.name(of: path, embedding, base: model.shape)
+    if try target.contains(path: path) {
+      if let name {
+        builder.deltas.embedding.append(.rotate(try rotation(name, width: width, options, &files)))
+      } else if target.isStated {
+        throw .missingTensor(location: files.tensorsLocation, tensor: "\(AdapterFolder.prefix)\(path).\(embedding)")
+      }
     }
     return builder.deltas
   }

@@ -23,19 +23,29 @@ enum TrainableTokens {
     }
     let (shape, target) = (model.shape, try TargetModules(config))
     var builder = DeltaBuilder(model, files)
-    let ofEmbedding = try target.contains(path: shape.embedding.path)
-      ? try TokenRows.Rows(indices, at: shape.embedding.path, rows, of: shape, option, &files) : nil
-    if let ofEmbedding {
-      builder.deltas.embedding.append(.rows(tokens: ofEmbedding.tokens, vectors: ofEmbedding.vectors))
+    var ofEmbedding: TokenRows.Rows?
+    if try target.contains(path: shape.embedding.path) {
+      let own = try take(indices, at: shape.embedding.path, shape, &files)
+      builder.deltas.embedding.append(.rows(tokens: own.tokens, vectors: own.vectors))
+      ofEmbedding = own
     }
     guard let head = shape.modules.first(where: { $0.sites == [.outputHead] }) else { return builder.deltas }
-    // A head that is the embedding follows it. PEFT stores its rows once more, though not by every version.
-    let followsEmbedding = shape.isTied && ofEmbedding != nil
-    if followsEmbedding, files.name(of: head.path, rows, base: shape) == nil, let ofEmbedding {
+    // A head that is the embedding follows it. PEFT stores its rows once more, though not every version does.
+    let follows = shape.isTied && ofEmbedding != nil
+    if follows, files.name(of: head.path, rows, base: shape) == nil, let ofEmbedding {
       try builder.addRows(ofEmbedding, to: head)
-    } else if try followsEmbedding || target.isStated && target.contains(head) {
-      try builder.addRows(try TokenRows.Rows(indices, at: head.path, rows, of: shape, option, &files), to: head)
+    } else if try follows || (target.isStated && target.contains(head)) {
+      try builder.addRows(try take(indices, at: head.path, shape, &files), to: head)
     }
     return builder.deltas
+  }
+
+  private static func take(
+    _ indices: [Int], at path: String, _ base: BaseShape, _ files: inout AdapterFolder
+  ) throws(AdapterError) -> TokenRows.Rows {
+    guard let name = files.name(of: path, rows, base: base) else {
+      throw .missingTensor(location: files.tensorsLocation, tensor: "\(AdapterFolder.prefix)\(path).\(rows)")
+    }
+    return try TokenRows.Rows(indices, of: base.embedding, name, option, &files)
   }
 }

@@ -34,7 +34,8 @@ extension AdapterFolder {
         "target_modules", expected: "the modules that are adapted: the tensors do not tell", found: config["target_modules"])
     }
     var modules: [BaseModule] = []
-    for module in base.modules where module.isPublished && module.parameter == nil && module.sites.allSatisfy(\.isLinearModule) {
+    for module in base.modules where module.isPublished && module.parameter == nil && module.sites.allSatisfy(\.isLinearModule)
+    {
       if try target.contains(module) { modules.append(module) }
     }
     return modules
@@ -74,6 +75,28 @@ extension DeltaBuilder {
     guard try config.strings("modules_to_save") ?? [] == [] else {
       throw .unsupportedOption(
         location: config.location, option: "modules_to_save", expected: "it absent or off", found: "a list")
+    }
+  }
+}
+
+extension DeltaBuilder {
+  /// Adds B A with A [rank, in] and B [out, rank], or their product where that takes no more memory.
+  mutating func addProduct(_ a: [Float], _ b: [Float], rank: Int, to module: BaseModule) throws(AdapterError) {
+    let size = base.size(of: module)
+    guard rank * (size.out + size.in) >= size.out * size.in else {
+      return try addLowRank(try makeTensor(a, [rank, size.in]), try makeTensor(b, [size.out, rank]), scale: 1, to: module)
+    }
+    let product: [Float]
+    do { product = try LinearAlgebra.product(b, a, rows: size.out, inner: rank, columns: size.in) } catch {
+      throw .linearAlgebra(location: location, error)
+    }
+    let matrix = try makeTensor(product, [size.out, size.in])
+    try add(to: module) { rows throws(DeltaError) in
+      let part: StructuredMatrix
+      do throws(StructuredError) { part = try .dense(matrix.slice(rows: rows)) } catch {
+        throw .malformed(factor: "matrix", expected: "a matrix [out, in]", found: "\(error)")
+      }
+      return .structured(try StructuredDelta(part, scale: 1))
     }
   }
 }

@@ -35,10 +35,10 @@ extension AdapterConfig {
     self[option] == nil ? value : try bool(option)
   }
 
-  /// A rank of at least 1, and at most 1024 or the largest size of the base's modules if that is more: what is computed from it
+  /// A rank of at least `least`, and at most 1024 or the largest size of the base's modules if that is more: what is computed from it
   /// is then no larger than the base.
-  func rank(_ option: String, default value: Int, base: BaseModel) throws(AdapterError) -> Int {
-    let rank = try integer(option, default: value)
+  func rank(_ option: String, default value: Int, atLeast least: Int = 1, base: BaseModel) throws(AdapterError) -> Int {
+    let rank = try integer(option, default: value, atLeast: least)
     let largest = base.shape.modules.reduce(1024) { max($0, base.size(of: $1).out, base.size(of: $1).in) }
     guard rank <= largest else {
       throw malformed(option, expected: "a rank of at most \(largest)", found: self[option])

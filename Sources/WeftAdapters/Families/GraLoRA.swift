@@ -24,7 +24,7 @@ enum GraLoRA {
     let config = files.config
     try config.check(rules)
     let rank = try config.rank("r", default: 32, base: base)
-    let hybrid = try config["hybrid_r"]?.int == 0 ? 0 : config.rank("hybrid_r", default: 0, base: base)
+    let hybrid = try config.rank("hybrid_r", default: 0, atLeast: 0, base: base)
     let blocks = try config.integer("gralora_k", default: 2)
     let scale = Float(try config.number("alpha", default: 64) / Double(rank + hybrid))
     guard rank % blocks == 0 else {
@@ -39,9 +39,10 @@ enum GraLoRA {
           "gralora_k", expected: "a divisor of [\(size.out), \(size.in)], the size of \(tensors.module.path)",
           found: config["gralora_k"])
       }
+      let (width, height) = ((size.in) / blocks, size.out / blocks)
       let (nameA, nameB) = (try tensors.name(parameters[0]), try tensors.name(parameters[1]))
-      let blockA = try files.takeFloats(nameA, shape: [blocks, size.in / blocks, rank])
-      let blockB = try files.takeFloats(nameB, shape: [blocks, rank, size.out / blocks])
+      let blockA = try files.takeFloats(nameA, shape: [blocks, width, rank])
+      let blockB = try files.takeFloats(nameB, shape: [blocks, rank, height])
       var general: (a: [Float], b: [Float]) = ([], [])
       if hybrid > 0 {
         general.a = try files.takeFloats(try tensors.name(parameters[2]), shape: [hybrid, size.in])
@@ -50,7 +51,7 @@ enum GraLoRA {
       let total = blocks * rank + hybrid
       var a = [Float](repeating: 0, count: blocks * rank * size.in)
       var b = [Float](repeating: 0, count: size.out * total)
-      let (share, width, height) = (rank / blocks, size.in / blocks, size.out / blocks)
+      let share = rank / blocks
       for m in 0..<blocks {
         for n in 0..<blocks {
           for p in 0..<share {

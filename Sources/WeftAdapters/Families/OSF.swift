@@ -36,19 +36,53 @@ enum OSF {
       let s = try files.takeFloats(names[1], shape: [count])
       let v = try files.takeFloats(names[2], shape: [count, size.in])
       guard count > 0 else { continue }
-      do throws(LinearAlgebraError) {
-        let old = try LinearAlgebra.singularValues(
-          of: values.weight(of: tensors.module), rows: size.out, columns: size.in)
-        var b = [Float](repeating: 0, count: size.out * 2 * count)
-        for o in 0..<size.out {
-          for r in 0..<count {
-            b[o * 2 * count + r] = u[o * count + r] * s[r]
-            b[o * 2 * count + count + r] = -old.u[o * old.values.count + kept + r] * old.values[kept + r]
-          }
-        }
-        try add(v + old.vT[(kept * size.in)...], b, rank: 2 * count, size, tensors.module, &builder)
+      let old: SingularValues<Float>
+      do {
+        old = try LinearAlgebra.singularValues(of: values.weight(of: tensors.module), rows: size.out, columns: size.in)
       } catch { throw .linearAlgebra(location: files.tensorsLocation, error) }
+      var b = [Float](repeating: 0, count: size.out * 2 * count)
+      for o in 0..<size.out {
+        for r in 0..<count {
+          b[o * 2 * count + r] = u[o * count + r] * s[r]
+          b[o * 2 * count + count + r] = -old.u[o * (kept + count) + kept + r] * old.values[kept + r]
+        }
+      }
+      try builder.addProduct(v + old.vT[(kept * size.in)...], b, rank: 2 * count, to: tensors.module)
     }
     return builder.deltas
+  }
+
+  /// How many components of each module stay the base's.
+  private struct KeptRank {
+    private let usual: JSON?
+    private let patterns: [(pattern: NamePattern, rank: JSON)]
+    private let config: AdapterConfig
+
+    init(_ config: AdapterConfig) throws(AdapterError) {
+      self.config = config
+      usual = config["effective_rank"]
+      var patterns: [(pattern: NamePattern, rank: JSON)] = []
+      for (key, value) in try config.members("rank_pattern") {
+        // Here a pattern may match anywhere in a path.
+        patterns.append((try NamePattern("(?s:.*)(?:\(key))(?s:.*)", option: "rank_pattern", location: config.location), value))
+      }
+      self.patterns = patterns
+    }
+
+    /// Half of the smaller size of the module when nothing is said; a number below 1 is a share of it.
+    func rank(of module: BaseModule, smallerSize: Int) throws(AdapterError) -> Int {
+      for (pattern, rank) in patterns where try pattern.matches(module.path) {
+        return try number(rank, "rank_pattern", smallerSize)
+      }
+      guard let usual else { return smallerSize / 2 }
+      return try number(usual, "effective_rank", smallerSize)
+    }
+
+    private func number(_ value: JSON, _ option: String, _ smallerSize: Int) throws(AdapterError) -> Int {
+      guard let number = value.double, number > 0, number.isFinite else {
+        throw config.malformed(option, expected: "a number above 0", found: value)
+      }
+      return number < 1 ? Int(Double(smallerSize) * number) : Int(min(number, Double(smallerSize)))
+    }
   }
 }

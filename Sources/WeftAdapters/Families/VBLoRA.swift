@@ -31,7 +31,7 @@ enum VBLoRA {
     let bank = try Bank(&files)
     for tensors in modules {
       let size = base.size(of: tensors.module)
-      let pieces = (in: size.in / bank.length, out: size.out / bank.length)
+      let pieces = (in: (size.in) / bank.length, out: size.out / bank.length)
       guard pieces.in * bank.length == size.in, pieces.out * bank.length == size.out else {
         throw config.malformed(
           "vector_length", expected: "a divisor of [\(size.out), \(size.in)], the size of \(tensors.module.path)",

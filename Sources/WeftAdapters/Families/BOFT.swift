@@ -93,9 +93,7 @@ enum BOFT {
         let q = try CayleyTransform.exact(skew, size: b)
         for i in 0..<b { for j in 0..<b { blocks.append(Float(q[j * b + i])) } }
       } catch {
-        throw .part(
-          location: files.tensorsLocation, part: name,
-          .malformed(factor: "R", expected: "a matrix that has a Cayley transform", found: "\(error)"))
+        throw .linearAlgebra(location: "\(files.tensorsLocation): \(name)", error)
       }
     }
     return try makeTensor(blocks, [count, b, b])

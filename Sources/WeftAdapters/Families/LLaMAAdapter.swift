@@ -114,7 +114,8 @@ enum LLaMAAdapter {
     let bias = values.bias(.layer(layer, projection))
     do {
       var product = try LinearAlgebra.product(
-        rows.map { Double($0) }, weight.map { Double($0) }, transposed: true, rows: rows.count / width, inner: width, columns: out)
+        rows.map { Double($0) }, transposed: false, weight.map { Double($0) }, transposed: true, rows: rows.count / width,
+        inner: width, columns: out)
       if let bias { for i in product.indices { product[i] += Double(bias[i % out]) } }
       return try Tensor(product.map { Float($0) }, shape: [rows.count / width, out])
     } catch {

@@ -58,9 +58,7 @@ enum OFT {
       let q = options.constrained(CayleyTransform.skew(triangles, index: index, size: block), blocks: own)
       let r: [Double]
       do throws(LinearAlgebraError) { r = try options.transform(q, size: block) } catch {
-        throw .part(
-          location: files.tensorsLocation, part: name,
-          .malformed(factor: "Q", expected: "a matrix that has a Cayley transform", found: "\(error)"))
+        throw .linearAlgebra(location: "\(files.tensorsLocation): \(name)", error)
       }
       // x R for a row x is R' x.
       for i in 0..<block { for j in 0..<block { blocks.append(Float(r[j * block + i])) } }

@@ -34,7 +34,10 @@ enum TrainableTokens {
     let follows = shape.isTied && ofEmbedding != nil
     if follows, files.name(of: head.path, rows, base: shape) == nil, let ofEmbedding {
       try builder.addRows(ofEmbedding, to: head)
-    } else if try follows || (target.isStated && target.contains(head)) {
+      return builder.deltas
+    }
+    let isTargeted = try target.contains(head) && target.isStated
+    if follows || isTargeted {
       try builder.addRows(try take(indices, at: head.path, shape, &files), to: head)
     }
     return builder.deltas

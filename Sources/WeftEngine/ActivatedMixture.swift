@@ -12,8 +12,8 @@ struct ActivatedMixture {
   static let base = ActivatedMixture(mixture: .base, adapters: [])
 
   /// What `ActiveMixture` is made of.
-  var parts: [(adapter: ResidentAdapter, weight: Float)] {
-    zip(mixture.parts, adapters).map { (adapter: $1.resident, weight: $0.weight) }
+  var members: [ActiveMixture.Member] {
+    zip(mixture.parts, adapters).map { (adapter: $1.resident, part: $0) }
   }
 
   var identity: KVIdentity {
@@ -73,11 +73,11 @@ extension Engine {
   func phases(_ activated: ActivatedMixture, reusing current: [MixturePhase] = []) throws(EngineError) -> [MixturePhase] {
     guard !activated.adapters.isEmpty else { return [.base] }
     let active: ActiveMixture
-    let parts = activated.parts
-    if let last = current.last?.active, last.reweight(parts) {
+    let (members, scales) = (activated.members, activated.mixture.scales)
+    if let last = current.last?.active, last.reweight(members, scales: scales) {
       active = last
     } else {
-      active = ActiveMixture(parts)
+      active = ActiveMixture(members, scales: scales)
     }
     guard active.width <= options.maximumActiveRank else {
       throw EngineError(

@@ -14,8 +14,11 @@ public struct AdapterLoader: Sendable {
   private let base: BaseModel
   private let groups: [[WeightSite]]
   private let fingerprint: String
+  /// Threads of the engine's steps.
+  private let threads: Int
 
-  init(_ weights: ModelWeights) {
+  init(_ weights: ModelWeights, threads: Int) {
+    self.threads = threads
     base = weights.base
     groups = weights.inputGroups
     fingerprint = weights.fingerprint
@@ -32,7 +35,7 @@ public struct AdapterLoader: Sendable {
     let adapter: Adapter
     do { adapter = try AdapterReader.read(folder: path, name: name, base: base) } catch { throw EngineError(error) }
     do {
-      let resident = try ResidentAdapter(adapter.deltas, groups: groups, pool: pool)
+      let resident = try ResidentAdapter(adapter.deltas, groups: groups, pool: pool, threads: threads)
       return PreparedAdapter(adapter: adapter, resident: resident, path: path, base: fingerprint)
     } catch { throw EngineError(error) }
   }

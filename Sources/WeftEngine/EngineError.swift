@@ -53,6 +53,13 @@ extension EngineError {
     }
   }
 
+  init(_ error: ResidentError) {
+    switch error {
+    case .storage(let error): self.init(error)
+    case .delta, .unsupportedPlace, .severalGates: self.init(.unsupported, error.description)
+    }
+  }
+
   package init(_ error: FormatError) {
     switch error {
     case .storage(let error): self.init(error)

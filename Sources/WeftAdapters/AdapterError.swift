@@ -46,7 +46,11 @@ package enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
   case wrongRank(location: String, tensor: String, expected: Int, found: Int)
   case wrongType(location: String, tensor: String, expected: String, found: String)
   case nonFinite(location: String, tensor: String, index: Int)
+  /// An index that points at nothing.
+  case indexOutOfRange(location: String, tensor: String, element: Int, expected: String, found: Int)
   case layerOutOfRange(location: String, tensor: String, layerCount: Int)
+  /// A decomposition or product of matrices that LAPACK could not make.
+  case linearAlgebra(location: String, LinearAlgebraError)
   /// A family whose change depends on the base's weights, read with a base of which only the shape is known.
   case needsBaseWeights(location: String)
   /// Files from which the trained change cannot be computed. `reason` is a sentence; `remedy` says what the user can do.
@@ -96,8 +100,11 @@ package enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
       "\(location): tensor '\(tensor)': expected \(expected), found \(found)"
     case .nonFinite(let location, let tensor, let index):
       "\(location): tensor '\(tensor)': expected finite numbers, found infinity or NaN at element \(index)"
+    case .indexOutOfRange(let location, let tensor, let element, let expected, let found):
+      "\(location): tensor '\(tensor)': expected \(expected) at element \(element), found \(found)"
     case .layerOutOfRange(let location, let tensor, let layerCount):
       "\(location): tensor '\(tensor)': expected one of the \(layerCount) layers of the base"
+    case .linearAlgebra(let location, let error): "\(location): \(error)"
     case .needsBaseWeights(let location):
       "\(location): expected a base with its weights, found only its shape: this adapter changes what the weights are"
     case .notReproducible(let location, let reason, let remedy): "\(location): \(reason); \(remedy)"

@@ -73,6 +73,9 @@ struct AdapterConfig {
     return value
   }
 
+  /// Whether an option is there and is neither null, false nor empty.
+  func isOn(_ option: String) -> Bool { self[option].map { !AdapterConfig.isOff($0) } ?? false }
+
   func string(_ option: String) throws(AdapterError) -> String? {
     guard let value = self[option] else { return nil }
     guard let string = value.string else { throw malformed(option, expected: "text", found: value) }

@@ -22,6 +22,8 @@ package enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
   /// A file that is not JSON, not safetensors, or not readable.
   case format(FormatError)
   case storage(StorageError)
+  /// A decomposition of the base's weight that does not exist, or sizes beyond it.
+  case linearAlgebra(LinearAlgebraError)
 
   /// A `peft_type` without a row in `AdapterFamily.all`.
   case unsupportedFamily(location: String, expected: [String], found: String)
@@ -57,6 +59,8 @@ package enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
   case notReproducible(location: String, reason: String, remedy: String)
   /// Tensors of the right shape that do not make up a delta (element type, scale).
   case delta(location: String, site: WeightSite, DeltaError)
+  /// The same of a part that is no linear map: a norm, the embedding.
+  case part(location: String, part: String, DeltaError)
 
   package var description: String {
     switch self {
@@ -76,6 +80,7 @@ package enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
     case .missingOption(let location, let option, let why): "\(location): option \(option) is needed: \(why)"
     case .format(let error): error.description
     case .storage(let error): error.description
+    case .linearAlgebra(let error): error.description
     case .unsupportedFamily(let location, let expected, let found):
       "\(location): peft_type \(found) is not supported; expected \(expected.joined(separator: ", "))"
     case .malformedOption(let location, let option, let expected, let found):
@@ -109,6 +114,7 @@ package enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
       "\(location): expected a base with its weights, found only its shape: this adapter changes what the weights are"
     case .notReproducible(let location, let reason, let remedy): "\(location): \(reason); \(remedy)"
     case .delta(let location, let site, let error): "\(location): \(site): \(error)"
+    case .part(let location, let part, let error): "\(location): \(part): \(error)"
     }
   }
 }

@@ -63,7 +63,7 @@ extension AdapterFolder {
   static let prefix = "base_model.model."
 
   /// `lora_A.weight` with PEFT's in-memory name of the adapter: `lora_A.default.weight`; `ia3_l`: `ia3_l.default`.
-  private static func adapterSpelling(_ parameter: String) -> String {
+  static func adapterSpelling(_ parameter: String) -> String {
     guard let dot = parameter.firstIndex(of: ".") else { return parameter + ".default" }
     return parameter[..<dot] + ".default" + parameter[dot...]
   }

@@ -73,16 +73,24 @@ struct TargetModules {
 
   /// Whether the config adapts a module; true for all when nothing is stated.
   func contains(_ module: BaseModule) throws(AdapterError) -> Bool {
-    let path = module.path
+    try contains(module.path, layer: module.sites.first?.layer, isLinear: module.sites.allSatisfy(\.isPlainLinear))
+  }
+
+  /// Whether the config adapts a module that is no linear map of a layer: the embedding, a norm.
+  func contains(path: String, layer: Int? = nil) throws(AdapterError) -> Bool {
+    try contains(path, layer: layer, isLinear: false)
+  }
+
+  private func contains(_ path: String, layer: Int?, isLinear: Bool) throws(AdapterError) -> Bool {
     if let exclude, try TargetModules.matches(exclude, path) { return false }
     if namesParameter(path + ".weight") { return true }
     guard let target else { return parameters.isEmpty }
-    if case .allLinear = target { return module.sites.allSatisfy(\.isPlainLinear) }
+    if case .allLinear = target { return isLinear }
     guard try TargetModules.matches(target, path) else { return false }
     // A module that is listed by its whole path is adapted whatever the layers.
     if case .ends(let names) = target, names.contains(path) { return true }
     guard let layers else { return true }
-    guard let layer = module.sites.first?.layer, layers.contains(layer) else { return false }
+    guard let layer, layers.contains(layer) else { return false }
     for pattern in layerPatterns where try pattern.matches(path) { return true }
     return layerPatterns.isEmpty
   }

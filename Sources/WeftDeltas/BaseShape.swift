@@ -11,12 +11,17 @@ package struct BaseModule: Hashable, Sendable {
   package let sites: [WeightSite]
   /// False for another spelling of sites that a module of the published model has: `q_proj` where that has `qkv_proj`.
   package let isPublished: Bool
+  /// Whether transformers stores its weight as [in, out] (GPT-2's Conv1D).
+  package let isTransposed: Bool
 
-  package init(path: String, parameter: String? = nil, sites: [WeightSite], isPublished: Bool = true) {
+  package init(
+    path: String, parameter: String? = nil, sites: [WeightSite], isPublished: Bool = true, isTransposed: Bool = false
+  ) {
     self.path = path
     self.parameter = parameter
     self.sites = sites
     self.isPublished = isPublished
+    self.isTransposed = isTransposed
   }
 
   /// The path, with the stacked parameter: what patterns and `target_parameters` are compared with.

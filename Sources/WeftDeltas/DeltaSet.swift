@@ -28,7 +28,7 @@ package struct DeltaSet: Sendable {
   /// Bytes of all tensors, as stored.
   package var byteCount: Int {
     operators.values.joined().reduce(0) { $0 + $1.byteCount } + embedding.reduce(0) { $0 + $1.byteCount }
-      + norms.values.reduce(0) { $0 + ($1.weight.count + ($1.bias?.count ?? 0)) * 4 } + (prompt?.byteCount ?? 0)
+      + norms.values.reduce(0) { $0 + (($1.weight?.count ?? 0) + ($1.bias?.count ?? 0)) * 4 } + (prompt?.byteCount ?? 0)
       + gatedPrompts.values.reduce(0) { $0 + $1.keys.byteCount + $1.values.byteCount }
       + hidden.values.joined().reduce(0) { $0 + $1.byteCount } + (classifier?.byteCount ?? 0)
   }

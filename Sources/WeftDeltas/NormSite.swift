@@ -13,15 +13,18 @@ package enum NormSite: Hashable, Sendable {
 
 /// The weights that take the place of a norm's: as a step uses them, with what the architecture adds to them (Gemma: 1).
 package struct NormReplacement: Sendable, Equatable {
-  package let weight: [Float]
+  /// nil leaves the weight as it is.
+  package let weight: [Float]?
   /// nil leaves the bias as it is.
   package let bias: [Float]?
 
-  package init(weight: [Float], bias: [Float]?) throws(DeltaError) {
-    guard !weight.isEmpty, weight.allSatisfy(\.isFinite), bias?.allSatisfy(\.isFinite) ?? true,
-      bias.map({ $0.count == weight.count }) ?? true
+  /// At least one of both.
+  package init(weight: [Float]?, bias: [Float]?) throws(DeltaError) {
+    let count = (weight ?? bias)?.count ?? 0
+    guard count > 0, weight?.allSatisfy(\.isFinite) ?? true, bias?.allSatisfy(\.isFinite) ?? true,
+      bias.map({ $0.count == count }) ?? true
     else {
-      throw .malformed(factor: "norm", expected: "finite numbers, as many of each", found: "\(weight.count) with others")
+      throw .malformed(factor: "norm", expected: "finite numbers, as many of each", found: "\(count) with others")
     }
     self.weight = weight
     self.bias = bias

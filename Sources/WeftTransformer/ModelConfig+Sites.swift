@@ -79,7 +79,8 @@ extension ModelConfig {
         modules.append(
           BaseModule(
             path: names.layer(layer, String(linear.name[..<dot])), parameter: String(linear.name[dot...].dropFirst()),
-            sites: (0..<experts.count).flatMap { expert in linear.projections.map { .expert(layer, expert, $0) } }))
+            sites: (0..<experts.count).flatMap { expert in linear.projections.map { .expert(layer, expert, $0) } },
+            isTransposed: linear.isTransposed))
       }
       for linear in names.linears where linear.experts != .stacked {
         for expert in linear.experts == .each ? 0..<(experts?.count ?? 0) : 0..<1 {
@@ -90,7 +91,7 @@ extension ModelConfig {
           modules.append(
             BaseModule(
               path: names.layer(layer, linear.name.replacing("*", with: "\(expert)")), sites: sites,
-              isPublished: published.isDisjoint(with: sites)))
+              isPublished: published.isDisjoint(with: sites), isTransposed: linear.isTransposed))
           published.formUnion(sites)
         }
       }

@@ -102,9 +102,10 @@ extension EngineError {
     switch error {
     case .format(let error): self.init(error)
     case .storage(let error): self.init(error)
-    case .missingFile: self.init(.notFound, error.description)
-    case .invalidName: self.init(.invalidArgument, error.description)
-    case .pickle, .unsupportedFamily, .unsupportedOption, .unknownOption, .notReproducible, .needsBaseWeights: self.init(.unsupported, error.description)
+    case .missingFile, .noAdapter: self.init(.notFound, error.description)
+    case .invalidName, .uselessOption, .missingOption: self.init(.invalidArgument, error.description)
+    case .pickle, .unsupportedFamily, .unknownForm, .unsupportedOption, .unknownOption, .notReproducible, .needsBaseWeights:
+      self.init(.unsupported, error.description)
     default: self.init(.corruptFile, error.description)
     }
   }

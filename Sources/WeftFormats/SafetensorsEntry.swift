@@ -11,7 +11,7 @@ struct SafetensorsEntry {
 
   /// Element types that the format defines and Weft does not read.
   private static let unsupportedTypes = [
-    "BOOL", "I8", "I16", "U16", "U32", "U64", "F64", "C64", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ",
+    "BOOL", "I8", "U16", "U32", "U64", "F64", "C64", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ",
     "F6_E2M3", "F6_E3M2", "F4",
   ]
 
@@ -68,7 +68,7 @@ struct SafetensorsEntry {
       throw .malformed(location: location, expected: "the name of a dtype", found: value.kind)
     }
     if let dtype = dtype(named: name) { return dtype }
-    let supported = "F32, F16, BF16, I32, I64 or U8"
+    let supported = "F32, F16, BF16, I64, I32, I16 or U8"
     guard unsupportedTypes.contains(name) else {
       throw .malformed(location: location, expected: "dtype \(supported)", found: "'\(name)'")
     }

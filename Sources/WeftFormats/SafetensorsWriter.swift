@@ -95,7 +95,7 @@ package final class SafetensorsWriter {
     _ tensors: [String: Tensor], metadata: [String: String] = [:], to path: String
   ) throws(FormatError) {
     // Wider types first, so that every tensor is aligned; among equals, the order of the reference's list of types.
-    let types: [DType] = [.i64, .f32, .i32, .bf16, .f16, .u8]
+    let types: [DType] = [.i64, .f32, .i32, .bf16, .f16, .i16, .u8]
     func rank(_ tensor: Tensor) -> Int { types.firstIndex(of: tensor.dtype) ?? types.count }
     let ordered = tensors.sorted { left, right in
       let ranks = (rank(left.value), rank(right.value))

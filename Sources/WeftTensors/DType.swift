@@ -13,7 +13,7 @@ package enum DType: UInt8, Sendable, CaseIterable {
   case tq1_0, tq2_0
   case mxfp4
   /// Integers: they occur in adapter and router files as indices, never as weights.
-  case i32, i64, u8
+  case i32, i64, u8, i16
 
   /// Elements in one block; 1 for plain element types.
   package var blockElements: Int { layout.elements }
@@ -48,13 +48,14 @@ package enum DType: UInt8, Sendable, CaseIterable {
     case .i32: ("I32", 1, 4)
     case .i64: ("I64", 1, 8)
     case .u8: ("U8", 1, 1)
+    case .i16: ("I16", 1, 2)
     }
   }
 
   /// True for the formats that a weight matrix may have.
   package var isWeight: Bool {
     switch self {
-    case .i32, .i64, .u8: false
+    case .i32, .i64, .u8, .i16: false
     default: true
     }
   }

@@ -4,17 +4,6 @@ package import WeftDeltas
 internal import WeftTensors
 
 extension ModelWeights {
-  /// What adapters are read for: the shape, and the weights of the file.
-  package var base: BaseModel {
-    let (sources, biases, embedding) = (sources, biases, embedding)
-    return BaseModel(
-      shape: shape,
-      values: BaseModel.Values(
-        weight: { site in sources[site].map(ModelWeights.values) ?? [] },
-        bias: { site in biases[site].map(ModelWeights.floats) },
-        embedding: { tokens in embedding.slice(rows: tokens).floats() }))
-  }
-
   /// Works the operators of a mixture into the packed weights, biases and norms of every place that they name. Float bases
   /// only. Sums are made in f64 and rounded to f32, and once more into the file's type.
   ///
@@ -90,18 +79,6 @@ extension ModelWeights {
 
   private static func copy(_ values: [Float], to storage: Storage) {
     values.withUnsafeBytes { storage.base.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
-  }
-
-  private static func floats(_ storage: Storage) -> [Float] {
-    Array(UnsafeRawBufferPointer(storage.bytes).bindMemory(to: Float.self))
-  }
-
-  /// W [out * in] of the file, in transformers' order of rows.
-  private static func values(_ source: Source) -> [Float] {
-    let values = source.tensor.floats()
-    guard let map = source.rowMap else { return values }
-    let columns = source.tensor.columns
-    return map.flatMap { values[Int($0) * columns..<(Int($0) + 1) * columns] }
   }
 }
 

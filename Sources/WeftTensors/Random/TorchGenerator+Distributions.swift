@@ -13,9 +13,9 @@ extension TorchGenerator {
   /// f32 each, then rounded to the format. A number that rounds to the upper end becomes the lower one.
   package mutating func uniform(_ count: Int, from low: Double, to high: Double, rounding dtype: DType = .f32) -> [Float] {
     let (start, end) = (Float(low), Float(high))
-    let (first, beyond) = (TorchGenerator.round(start, to: dtype), TorchGenerator.round(end, to: dtype))
+    let (first, beyond) = (start.rounded(to: dtype), end.rounded(to: dtype))
     return (0..<count).map { _ in
-      let value = TorchGenerator.round(start.addingProduct(nextUnitFloat(), end - start), to: dtype)
+      let value = start.addingProduct(nextUnitFloat(), end - start).rounded(to: dtype)
       return value == beyond ? first : value
     }
   }
@@ -91,17 +91,17 @@ extension TorchGenerator {
       numbers[place + 8] = mean.addingProduct(radius * Float(sin(angle)), deviation)
     }
   }
+}
 
-  /// A number rounded to nearest even into a float format.
-  private static func round(_ value: Float, to dtype: DType) -> Float {
+extension Float {
+  /// The nearest number (of two, the even one) that F32, F16 or BF16 holds.
+  package func rounded(to dtype: DType) -> Float {
     switch dtype {
-    case .f16: return Float(Float16(value))
-    case .bf16:
-      let bits = value.bitPattern
-      return Float(bitPattern: (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF_0000)
+    case .f16: return Float(Float16(self))
+    case .bf16: return Float(bitPattern: (bitPattern + 0x7FFF + (bitPattern >> 16 & 1)) & 0xFFFF_0000)
     default:
       precondition(dtype == .f32)
-      return value
+      return self
     }
   }
 }

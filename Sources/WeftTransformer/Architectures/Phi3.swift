@@ -16,9 +16,13 @@ enum Phi3 {
 
   private static var names: TensorNames {
     var names = TensorNames.llama
-    // The fused modules are the published ones; adapters and files of the same graph unfused name the others.
-    names.linears =
-      [LinearName("self_attn.qkv_proj", .query, .key, .value), LinearName("mlp.gate_up_proj", .gate, .up)] + names.linears
+    // The fused modules are the published ones; adapters and files of the same graph unfused name the others. The order is
+    // that of transformers, which random choices for all modules follow.
+    let published = [
+      LinearName("self_attn.o_proj", .output), LinearName("self_attn.qkv_proj", .query, .key, .value),
+      LinearName("mlp.gate_up_proj", .gate, .up), LinearName("mlp.down_proj", .down),
+    ]
+    names.linears = published + names.linears.filter { other in !published.contains { $0.name == other.name } }
     return names
   }
 }

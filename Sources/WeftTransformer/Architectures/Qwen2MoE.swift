@@ -25,9 +25,9 @@ enum Qwen2MoE {
   static let names: TensorNames = {
     var names = TensorNames.llama
     names.linears += [
-      LinearName("mlp.gate", .router), LinearName("mlp.shared_expert_gate", .sharedExpertGate),
+      LinearName("mlp.gate", .router),
       LinearName("mlp.shared_expert.gate_proj", .sharedGate), LinearName("mlp.shared_expert.up_proj", .sharedUp),
-      LinearName("mlp.shared_expert.down_proj", .sharedDown),
+      LinearName("mlp.shared_expert.down_proj", .sharedDown), LinearName("mlp.shared_expert_gate", .sharedExpertGate),
       LinearName("mlp.experts.*.gate_proj", .gate, experts: .each), LinearName("mlp.experts.*.up_proj", .up, experts: .each),
       LinearName("mlp.experts.*.down_proj", .down, experts: .each),
       LinearName("mlp.experts.gate_up_proj", .gate, .up, experts: .stacked),

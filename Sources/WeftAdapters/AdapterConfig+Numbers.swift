@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import WeftDeltas
+internal import WeftFormats
+
+extension AdapterConfig {
+  /// The rules of a PEFT family that adapts linear modules: its own options beside those that every such config may have.
+  static func rules(read: [String], inert: [String] = [], off: [String] = []) -> [String: Rule] {
+    var rules = commonRules.merging(targetRules) { own, _ in own }
+    // How the base stores its weights is known from the base, and how the tensors began is in the tensors.
+    for option in inert + ["fan_in_fan_out", "init_weights"] { rules[option] = .inert }
+    for option in off { rules[option] = .off }
+    for option in read + ["bias", "modules_to_save"] { rules[option] = .read }
+    return rules
+  }
+
+  /// An integer of at least `least`; `value` when the option is absent.
+  func integer(_ option: String, default value: Int, atLeast least: Int = 1) throws(AdapterError) -> Int {
+    guard let json = self[option] else { return value }
+    guard let integer = json.int, integer >= least else {
+      throw malformed(option, expected: "an integer of at least \(least)", found: json)
+    }
+    return integer
+  }
+
+  /// A finite number; `value` when the option is absent.
+  func number(_ option: String, default value: Double) throws(AdapterError) -> Double {
+    guard let json = self[option] else { return value }
+    guard let number = json.double, number.isFinite else { throw malformed(option, expected: "a number", found: json) }
+    return number
+  }
+
+  /// True or false; `value` when the option is absent.
+  func bool(_ option: String, default value: Bool) throws(AdapterError) -> Bool {
+    self[option] == nil ? value : try bool(option)
+  }
+
+  /// A rank of at least `least`, and at most 1024 or the largest size of the base's modules if that is more: what is computed from it
+  /// is then no larger than the base.
+  func rank(_ option: String, default value: Int, atLeast least: Int = 1, base: BaseModel) throws(AdapterError) -> Int {
+    let rank = try integer(option, default: value, atLeast: least)
+    let largest = base.shape.modules.reduce(1024) { max($0, base.size(of: $1).out, base.size(of: $1).in) }
+    guard rank <= largest else {
+      throw malformed(option, expected: "a rank of at most \(largest)", found: self[option])
+    }
+    return rank
+  }
+}
+
+/// Values of an option for the modules that a pattern matches (`rank_pattern`): the first pattern in the file that matches.
+struct PatternedRank {
+  private let usual: Int
+  private let patterns: [(pattern: NamePattern, rank: Int)]
+
+  /// - Parameters:
+  ///   - option: what every module has that no pattern matches; `value` when it is absent.
+  ///   - pattern: the option with the patterns. A key matches at the end of a path, after a dot or alone.
+  init(
+    _ config: AdapterConfig, _ option: String, default value: Int, pattern: String, base: BaseModel
+  ) throws(AdapterError) {
+    usual = try config.rank(option, default: value, base: base)
+    var patterns: [(pattern: NamePattern, rank: Int)] = []
+    for (key, value) in try config.members(pattern) {
+      guard let rank = value.int, rank > 0 else {
+        throw config.malformed(pattern, expected: "ranks of at least 1", found: value)
+      }
+      patterns.append((try NamePattern("(.*\\.)?(\(key))", option: pattern, location: config.location), rank))
+    }
+    self.patterns = patterns
+  }
+
+  func rank(of module: BaseModule) throws(AdapterError) -> Int {
+    for (pattern, rank) in patterns where try pattern.matches(module.name) { return rank }
+    return usual
+  }
+}

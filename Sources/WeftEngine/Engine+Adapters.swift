@@ -106,7 +106,7 @@ extension Engine {
     }
     let activated = try activated(adapters.canonical())
     let deltas = zip(activated.mixture.parts, activated.adapters).map { (set: $1.adapter.deltas, weight: $0.weight) }
-    do { try weights.fuse(deltas) } catch { throw EngineError(error) }
+    do { try weights.fuse(deltas, averagesScales: activated.mixture.scales == .average) } catch { throw EngineError(error) }
     fused = activated
     blocks.forgetAll()
   }

@@ -97,7 +97,8 @@ extension EngineError {
     case .storage(let error): self.init(error)
     case .missingFile: self.init(.notFound, error.description)
     case .invalidName: self.init(.invalidArgument, error.description)
-    case .pickle, .unsupportedFamily, .unsupportedOption, .unknownOption, .notReproducible, .needsBaseWeights: self.init(.unsupported, error.description)
+    case .pickle, .unsupportedFamily, .unsupportedOption, .unknownOption, .notReproducible, .needsBaseWeights:
+      self.init(.unsupported, error.description)
     default: self.init(.corruptFile, error.description)
     }
   }
@@ -109,6 +110,7 @@ extension EngineError {
     }
   }
 
+  init(_ error: MixingError) { self.init(.invalidArgument, "mixture: \(error)") }
   init(_ error: MixtureError) { self.init(.invalidArgument, error.description) }
   init(_ error: KernelError) { self.init(.invalidArgument, error.description) }
 }

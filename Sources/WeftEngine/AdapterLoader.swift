@@ -36,7 +36,8 @@ public struct AdapterLoader: Sendable {
     do { adapter = try AdapterReader.read(folder: path, name: name, base: base) } catch { throw EngineError(error) }
     do {
       let resident = try ResidentAdapter(adapter.deltas, groups: groups, pool: pool, threads: threads)
-      return PreparedAdapter(adapter: adapter, resident: resident, path: path, base: fingerprint)
+      return PreparedAdapter(
+        adapter: adapter, resident: resident, profile: MixingProfile(adapter.deltas), path: path, base: fingerprint)
     } catch { throw EngineError(error) }
   }
 }
@@ -45,6 +46,7 @@ public struct AdapterLoader: Sendable {
 public struct PreparedAdapter: Sendable {
   let adapter: Adapter
   let resident: ResidentAdapter
+  let profile: MixingProfile
   /// Where it was read.
   public let path: String
   /// Names the base that it was packed for, as `ModelSummary.fingerprint` does.

@@ -117,6 +117,7 @@ extension EngineError {
     }
   }
 
+  init(_ error: MixingError) { self.init(.invalidArgument, "mixture: \(error)") }
   init(_ error: MixtureError) { self.init(.invalidArgument, error.description) }
   init(_ error: KernelError) { self.init(.invalidArgument, error.description) }
 }

@@ -15,6 +15,25 @@ struct AdapterConfig {
     options = try AdapterConfig.uniqueMembers(json, of: "the config", location: path)
   }
 
+  /// No options, for a form without configuration.
+  init(none path: String) {
+    location = path
+    options = []
+  }
+
+  /// The options in an option's value, which must be an object; nil when the option is absent.
+  func nested(_ option: String) throws(AdapterError) -> AdapterConfig? {
+    guard let value = self[option] else { return nil }
+    return AdapterConfig(
+      location: "\(location): \(option)",
+      options: try AdapterConfig.uniqueMembers(value, of: option, location: location))
+  }
+
+  private init(location: String, options: [(key: String, value: JSON)]) {
+    self.location = location
+    self.options = options
+  }
+
   /// What an option means to a family.
   enum Rule {
     /// The family reads it.

@@ -9,6 +9,14 @@ package enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
   /// A name that adapters cannot have (see `Mixture.isName`).
   case invalidName(String)
   case missingFile(location: String, name: String)
+  /// A path with nothing that Weft reads as an adapter.
+  case noAdapter(location: String, found: String)
+  /// A file or folder that can be read and has no family's marks.
+  case unknownForm(location: String, expected: [String])
+  /// A load option that the adapter's family does not have.
+  case uselessOption(location: String, option: String, family: String)
+  /// A load option that the files need.
+  case missingOption(location: String, option: String, why: String)
   /// The tensors exist only as a pickle file.
   case pickle(location: String, name: String)
   /// A file that is not JSON, not safetensors, or not readable.
@@ -58,8 +66,16 @@ package enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
       "adapter name: expected letters, digits, '.', '_' and '-' (not 'base'), found '\(name)'"
     case .missingFile(let location, let name): "\(location): \(name) is missing"
     case .pickle(let location, let name):
-      "\(location): expected adapter_model.safetensors, found only \(name), a pickle file, which can run code when it is read; "
-        + "to convert it, load the adapter with peft and write it again with save_pretrained"
+      "\(location): expected safetensors, found only \(name), a pickle file, which can run code when it is read; "
+        + "to convert it: python tools/convert_adapter.py \(location) NEW_FOLDER"
+    case .noAdapter(let location, let found):
+      "\(location): expected an adapter: adapter_config.json with \(AdapterPlace.tensorsNames.joined(separator: ", ")); "
+        + "config.json of a model; a .safetensors file; a GGUF file; found \(found)"
+    case .unknownForm(let location, let expected):
+      "\(location): expected the marks of a family (\(expected.joined(separator: "; "))), found none of them"
+    case .uselessOption(let location, let option, let family):
+      "\(location): option \(option) has no meaning for \(family); expected it absent"
+    case .missingOption(let location, let option, let why): "\(location): option \(option) is needed: \(why)"
     case .format(let error): error.description
     case .storage(let error): error.description
     case .unsupportedFamily(let location, let expected, let found):

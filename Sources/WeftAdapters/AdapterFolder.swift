@@ -1,54 +1,87 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Glibc
 internal import WeftFormats
 internal import WeftTensors
 
-/// The files of one adapter in PEFT's layout: `adapter_config.json` and `adapter_model.safetensors`.
+/// The files of one adapter, whatever their form: a configuration, where there is one, and named tensors.
 ///
 /// It counts which tensors a resolver took: one that nobody took is an error of the adapter.
 struct AdapterFolder {
+  /// What the path is.
+  enum Form {
+    /// A folder in PEFT's layout.
+    case peft
+    /// A folder of another library with a configuration; named after its file of tensors.
+    case folder(String)
+    /// One safetensors file.
+    case safetensors
+    /// One GGUF file.
+    case gguf(GGUFFile)
+    /// The folder of a whole model.
+    case model
+  }
+
+  /// The folder or file that was found: that of the call, or a folder in it.
   let path: String
+  let form: Form
+  /// Without options where the form has no configuration.
   let config: AdapterConfig
+  /// The file of the tensors, for errors.
+  let tensorsLocation: String
+  /// The metadata of a safetensors file.
+  let metadata: [String: String]
   private let tensors: [String: Tensor]
   private var untaken: Set<String>
   /// Names that a family knows how to read, whether or not it took them.
   private var recognized: Set<String> = []
 
-  private static let configName = "adapter_config.json"
-  private static let tensorsName = "adapter_model.safetensors"
-
-  init(path: String) throws(AdapterError) {
-    self.path = path
-    guard AdapterFolder.exists("\(path)/\(AdapterFolder.configName)") else {
-      throw .missingFile(location: path, name: AdapterFolder.configName)
-    }
-    config = try AdapterConfig(file: "\(path)/\(AdapterFolder.configName)")
-    guard AdapterFolder.exists("\(path)/\(AdapterFolder.tensorsName)") else {
-      for pickle in ["adapter_model.bin", "adapter_model.pt"] where AdapterFolder.exists("\(path)/\(pickle)") {
-        throw .pickle(location: path, name: pickle)
-      }
-      throw .missingFile(location: path, name: AdapterFolder.tensorsName)
-    }
+  /// Opens what `path` holds.
+  /// - Parameter name: the folder in it that PEFT made when the adapter had a name.
+  init(path: String, name: String = "default") throws(AdapterError) {
+    let place = try AdapterPlace(path, name: name)
+    self.path = place.path
+    config = try place.hasConfig ? AdapterConfig(file: "\(place.path)/\(AdapterPlace.configName)") : AdapterConfig(none: path)
     do throws(FormatError) {
-      tensors = try SafetensorsFile(path: "\(path)/\(AdapterFolder.tensorsName)").tensors
+      switch place.kind {
+      case .model:
+        (form, tensors, metadata) = (.model, [:], [:])
+        tensorsLocation = place.path
+      case .gguf:
+        let file = try GGUFFile(path: place.path)
+        (form, tensors, metadata) = (.gguf(file), file.tensors, [:])
+        tensorsLocation = place.path
+      case .safetensors, .folder:
+        var location = place.path
+        if case .folder(let name) = place.kind {
+          form = name == AdapterPlace.peftName ? .peft : .folder(name)
+          location += "/" + name
+        } else {
+          form = .safetensors
+        }
+        let file = try SafetensorsFile(path: location)
+        (tensors, metadata) = (file.tensors, file.metadata)
+        tensorsLocation = location
+      }
     } catch { throw .format(error) }
-    guard !tensors.isEmpty else { throw .noTensors(location: "\(path)/\(AdapterFolder.tensorsName)") }
     untaken = Set(tensors.keys)
+    if case .model = form { return }
+    guard !tensors.isEmpty else { throw .noTensors(location: tensorsLocation) }
   }
 
-  /// The file of the tensors, for errors.
-  var tensorsLocation: String { "\(path)/\(AdapterFolder.tensorsName)" }
   /// All names, sorted.
   var tensorNames: [String] { tensors.keys.sorted() }
-  /// Whether the file has a tensor of this name.
-  func has(_ name: String) -> Bool { tensors[name] != nil }
+
+  /// The metadata of a GGUF file; empty for other forms.
+  var ggufMetadata: [String: GGUFValue] { if case .gguf(let file) = form { file.metadata } else { [:] } }
 
   /// Marks a name as one that the family knows: left over, it is unused rather than unknown.
   mutating func recognize(_ name: String) { recognized.insert(name) }
 
   /// Marks a tensor as dealt with that has no effect on inference.
   mutating func discard(_ name: String) { untaken.remove(name) }
+
+  /// Marks all tensors as dealt with: another reader looked at each.
+  mutating func discardAll() { untaken = [] }
 
   /// Refuses tensors that nobody took.
   func requireAllTaken(family: String) throws(AdapterError) {
@@ -61,6 +94,9 @@ struct AdapterFolder {
 
   /// The shape of a tensor that is one of `tensorNames`; nothing is read or reserved.
   func shape(of name: String) -> [Int] { tensors[name]?.shape ?? [] }
+
+  /// Whether there is a tensor of this name.
+  func has(_ name: String) -> Bool { tensors[name] != nil }
 
   /// Copies a tensor that is one of `tensorNames` into memory of its own and checks that its numbers are finite.
   mutating func take(_ name: String) throws(AdapterError) -> Tensor {
@@ -75,6 +111,4 @@ struct AdapterFolder {
     untaken.remove(name)
     return copy
   }
-
-  private static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 }

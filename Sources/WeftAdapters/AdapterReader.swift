@@ -4,7 +4,8 @@ package import WeftDeltas
 
 /// Reads adapters of any supported family.
 package enum AdapterReader {
-  /// Reads the PEFT folder at `folder` as an adapter called `name` for this base.
+  /// Reads the files at `folder` as an adapter called `name` for this base: a folder of PEFT (or the folder in it that has the
+  /// adapter's name), of mlx-lm, of the library `adapters`, or of a whole model; a safetensors file; a GGUF file.
   ///
   /// Everything is checked: each option of the config is honoured, has no effect on inference, or is refused by name; each
   /// tensor is used, has the shape that config and base ask for, and is finite.
@@ -12,8 +13,11 @@ package enum AdapterReader {
     folder: String, name: String, base: BaseModel, options: AdapterOptions = AdapterOptions()
   ) throws(AdapterError) -> Adapter {
     guard Mixture.isName(name) else { throw .invalidName(name) }
-    var files = try AdapterFolder(path: folder)
-    let family = try family(of: files.config)
+    var files = try AdapterFolder(path: folder, name: name)
+    let family = try family(of: files)
+    if let option = options.given.first(where: { !family.options.contains($0) }) {
+      throw .uselessOption(location: files.path, option: option.rawValue, family: family.name)
+    }
     let deltas = try family.resolve(&files, base, options)
     try files.requireAllTaken(family: family.name)
     guard !deltas.isEmpty else { throw .noTensors(location: files.tensorsLocation) }
@@ -22,7 +26,14 @@ package enum AdapterReader {
       provenance: .init(folder: folder, peftVersion: try files.config.string("peft_version")))
   }
 
-  private static func family(of config: AdapterConfig) throws(AdapterError) -> AdapterFamily {
+  private static func family(of files: AdapterFolder) throws(AdapterError) -> AdapterFamily {
+    guard case .peft = files.form else {
+      guard let family = AdapterFamily.all.first(where: { $0.mark.matches(files) }) else {
+        throw .unknownForm(location: files.path, expected: AdapterFamily.all.filter { $0.peftType == nil }.map(\.mark.text))
+      }
+      return family
+    }
+    let config = files.config
     guard let type = try config.string("peft_type") else {
       throw config.malformed("peft_type", expected: "the type of the adapter", found: nil)
     }

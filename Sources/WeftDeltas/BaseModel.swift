@@ -12,24 +12,44 @@ package struct BaseModel: Sendable {
     package let bias: @Sendable (WeightSite) -> [Float]?
     /// Rows of the embedding [rows * hidden], for a range of tokens.
     package let embedding: @Sendable (Range<Int>) -> [Float]
+    /// A norm as a step uses it, with what the architecture adds to it; nil when the model has no such norm.
+    package let norm: @Sendable (NormSite) -> NormReplacement?
+    /// Learned positions [positions * hidden]; empty when there are none.
+    package let positions: @Sendable () -> [Float]
 
     package init(
       weight: @escaping @Sendable (WeightSite) -> [Float], bias: @escaping @Sendable (WeightSite) -> [Float]?,
-      embedding: @escaping @Sendable (Range<Int>) -> [Float]
+      embedding: @escaping @Sendable (Range<Int>) -> [Float],
+      norm: @escaping @Sendable (NormSite) -> NormReplacement? = { _ in nil },
+      positions: @escaping @Sendable () -> [Float] = { [] }
     ) {
       self.weight = weight
       self.bias = bias
       self.embedding = embedding
+      self.norm = norm
+      self.positions = positions
     }
+  }
+
+  /// A model that cannot be read, in words.
+  package struct OpenError: Error, Sendable {
+    package let reason: String
+
+    package init(reason: String) { self.reason = reason }
   }
 
   package let shape: BaseShape
   /// nil when only the shape is known.
   package let values: Values?
+  /// Reads another model, a folder or GGUF file, in the same way; nil when only the shape is known.
+  package let open: (@Sendable (_ path: String) throws(OpenError) -> BaseModel)?
 
-  package init(shape: BaseShape, values: Values? = nil) {
+  package init(
+    shape: BaseShape, values: Values? = nil, open: (@Sendable (_ path: String) throws(OpenError) -> BaseModel)? = nil
+  ) {
     self.shape = shape
     self.values = values
+    self.open = open
   }
 
   /// Rows and columns of the weight of a module, all its parts together.

@@ -91,6 +91,8 @@ package struct BaseShape: Sendable {
   package let layerSources: [Int]
   /// Every module, in the order of the model.
   package let modules: [BaseModule]
+  /// The names of GGUF; nil where only those of transformers are known.
+  package let gguf: GGUFNames?
   private let sizes: [WeightSite: Size]
   private let byPath: [String: BaseModule]
   /// `model.` or `transformer.`, and what else adapter files have in its place.
@@ -99,13 +101,15 @@ package struct BaseShape: Sendable {
   /// - Parameter roots: what paths may begin with, each with its dot; first that of the paths in `modules`.
   package init(
     layerCount: Int, sizes: [WeightSite: Size], modules: [BaseModule], roots: [String], embedding: BaseEmbedding,
-    norms: [BaseNorm], attention: BaseAttention, isTied: Bool, layerSources: [Int]? = nil
+    norms: [BaseNorm], attention: BaseAttention, isTied: Bool, layerSources: [Int]? = nil,
+    gguf: GGUFNames? = nil
   ) {
     self.layerCount = layerCount
     self.embedding = embedding
     self.norms = norms
     self.attention = attention
     self.isTied = isTied
+    self.gguf = gguf
     self.layerSources = layerSources ?? Array(0..<layerCount)
     self.sizes = sizes
     self.modules = modules.filter { $0.sites.allSatisfy { sizes[$0] != nil } }

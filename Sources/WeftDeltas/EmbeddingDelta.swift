@@ -8,6 +8,10 @@ package import WeftTensors
 package enum EmbeddingDelta: Sendable {
   /// e += scale * B A[:, token] with A [rank, vocabulary], B [hidden, rank].
   case lowRank(LowRank)
+  /// e += row `token` of this matrix [vocabulary, hidden].
+  case sum(Tensor)
+  /// e += row `position` of this matrix [positions, hidden]: a change of learned positions.
+  case positions(Tensor)
   /// e = row i of `vectors` [n, hidden] where the token is the i-th of `tokens`, which are ascending.
   case rows(tokens: [Int32], vectors: Tensor)
   /// The whole matrix, [vocabulary, hidden].
@@ -21,6 +25,8 @@ package enum EmbeddingDelta: Sendable {
   package var name: String {
     switch self {
     case .lowRank: "low-rank"
+    case .sum: "dense"
+    case .positions: "positions"
     case .rows: "replaced rows"
     case .replace: "replace"
     case .scale: "scale"
@@ -30,7 +36,10 @@ package enum EmbeddingDelta: Sendable {
 
   /// Whether a weight other than 1 means something: of what replaces, scales or rotates there is one.
   package var isAdditive: Bool {
-    if case .lowRank = self { true } else { false }
+    switch self {
+    case .lowRank, .sum, .positions: true
+    case .rows, .replace, .scale, .rotate: false
+    }
   }
 
   /// Bytes of the tensors, as stored.
@@ -38,7 +47,7 @@ package enum EmbeddingDelta: Sendable {
     switch self {
     case .lowRank(let factors): factors.byteCount
     case .rows(let tokens, let vectors): tokens.count * 4 + vectors.byteCount
-    case .replace(let weight): weight.byteCount
+    case .replace(let weight), .sum(let weight), .positions(let weight): weight.byteCount
     case .scale(let factors): factors.count * 4
     case .rotate(let rotation): rotation.byteCount
     }

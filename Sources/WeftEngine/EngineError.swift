@@ -53,6 +53,13 @@ extension EngineError {
     }
   }
 
+  init(_ error: ResidentError) {
+    switch error {
+    case .storage(let error): self.init(error)
+    case .delta, .unsupportedPlace, .severalGates: self.init(.unsupported, error.description)
+    }
+  }
+
   package init(_ error: FormatError) {
     switch error {
     case .storage(let error): self.init(error)
@@ -95,9 +102,10 @@ extension EngineError {
     switch error {
     case .format(let error): self.init(error)
     case .storage(let error): self.init(error)
-    case .missingFile: self.init(.notFound, error.description)
-    case .invalidName: self.init(.invalidArgument, error.description)
-    case .pickle, .unsupportedFamily, .unsupportedOption, .unknownOption, .notReproducible, .needsBaseWeights: self.init(.unsupported, error.description)
+    case .missingFile, .noAdapter: self.init(.notFound, error.description)
+    case .invalidName, .uselessOption, .missingOption: self.init(.invalidArgument, error.description)
+    case .pickle, .unsupportedFamily, .unknownForm, .unsupportedOption, .unknownOption, .notReproducible, .needsBaseWeights:
+      self.init(.unsupported, error.description)
     default: self.init(.corruptFile, error.description)
     }
   }
@@ -109,6 +117,7 @@ extension EngineError {
     }
   }
 
+  init(_ error: MixingError) { self.init(.invalidArgument, "mixture: \(error)") }
   init(_ error: MixtureError) { self.init(.invalidArgument, error.description) }
   init(_ error: KernelError) { self.init(.invalidArgument, error.description) }
 }

@@ -51,8 +51,26 @@ extension ModelConfig {
   }
 
   /// What a delta may attach to, with the modules as `names` calls them.
-  func shape(isTied: Bool, names: TensorNames) -> BaseShape {
+  func shape(isTied: Bool, names: TensorNames, interleavesHeads: Bool) -> BaseShape {
     var sizes = linearSizes
+    sizes[.outputHead] = (vocabularySize, hiddenSize)
+    let gguf = TensorNames.gguf
+    return BaseShape(
+      layerCount: layerCount, sizes: sizes, modules: modules(names, sizes), roots: [names.root] + names.otherRoots,
+      embedding: BaseEmbedding(
+        path: names.root + names.embedding, vocabularySize: vocabularySize, hiddenSize: hiddenSize),
+      norms: baseNorms(names),
+      attention: BaseAttention(
+        headDimension: headDimension, heads: layers.map(\.headCount), keyValueHeads: layers.map(\.keyValueHeadCount)),
+      isTied: isTied,
+      gguf: GGUFNames(
+        modules: modules(gguf, sizes), embedding: gguf.embedding,
+        norms: Dictionary(uniqueKeysWithValues: baseNorms(gguf).map { ($0.site, $0.path) }),
+        interleavesHeads: interleavesHeads))
+  }
+
+  /// The linear modules as `names` calls them, in the order of the model; the head comes last.
+  private func modules(_ names: TensorNames, _ sizes: [WeightSite: BaseShape.Size]) -> [BaseModule] {
     var modules: [BaseModule] = []
     for layer in layers.indices {
       var published: Set<WeightSite> = []
@@ -78,16 +96,8 @@ extension ModelConfig {
         }
       }
     }
-    sizes[.outputHead] = (vocabularySize, hiddenSize)
     modules.append(BaseModule(path: names.outputHead, sites: [.outputHead]))
-    return BaseShape(
-      layerCount: layerCount, sizes: sizes, modules: modules, roots: [names.root] + names.otherRoots,
-      embedding: BaseEmbedding(
-        path: names.root + names.embedding, vocabularySize: vocabularySize, hiddenSize: hiddenSize),
-      norms: baseNorms(names),
-      attention: BaseAttention(
-        headDimension: headDimension, heads: layers.map(\.headCount), keyValueHeads: layers.map(\.keyValueHeadCount)),
-      isTied: isTied)
+    return modules
   }
 
   /// How many numbers a norm of a layer has; nil when the model has no such norm.

@@ -4,23 +4,15 @@ package import WeftDeltas
 internal import WeftTensors
 
 extension ModelWeights {
-  /// What adapters are read for: the shape, and the weights of the file.
-  package var base: BaseModel {
-    let (sources, biases, embedding) = (sources, biases, embedding)
-    return BaseModel(
-      shape: shape,
-      values: BaseModel.Values(
-        weight: { site in sources[site].map(ModelWeights.values) ?? [] },
-        bias: { site in biases[site].map(ModelWeights.floats) },
-        embedding: { tokens in embedding.slice(rows: tokens).floats() }))
-  }
-
   /// Works the operators of a mixture into the packed weights, biases and norms of every place that they name. Float bases
   /// only. Sums are made in f64 and rounded to f32, and once more into the file's type.
   ///
   /// Throws for what cannot be fused, before anything is changed: quantised weights, changes that depend on the token or the
   /// sequence, a bias where the base has none.
-  package func fuse(_ deltas: [(set: DeltaSet, weight: Float)], averagesScales: Bool = false) throws(ModelError) {
+  /// - Parameter deltas: each with how it takes part: its weights, and where it is active.
+  package func fuse(
+    _ deltas: [(set: DeltaSet, part: Mixture.Part)], scales: Mixture.ScaleRule = .multiply
+  ) throws(ModelError) {
     let sites = Set(deltas.flatMap { $0.set.operators.keys }).sorted()
     for (set, _) in deltas {
       if let part = set.unfusablePart { throw .notFusable(part) }
@@ -38,13 +30,13 @@ extension ModelWeights {
     for site in sites {
       guard let source = sources[site], let matrix = matrices[site], let size = shape.shape(of: site) else { continue }
       let terms = deltas.compactMap { delta in
-        delta.set.operators[site].map { (weight: delta.weight, operators: $0) }
+        delta.set.operators[site].map { (weight: delta.part.weight(at: site), operators: $0) }
       }
       let map: FusedMap
       do {
         map = try FusedMap(
           weight: ModelWeights.values(source), bias: biases[site].map(ModelWeights.floats), size: size, terms: terms,
-          averagesScales: averagesScales)
+          averagesScales: scales == .average)
       } catch { throw .delta(site, error) }
       do { try pack(map.weight, from: source, into: matrix) } catch { throw .storage(error) }
       if let bias = map.bias, let storage = biases[site] { write(bias, to: storage) }
@@ -87,18 +79,6 @@ extension ModelWeights {
 
   private static func copy(_ values: [Float], to storage: Storage) {
     values.withUnsafeBytes { storage.base.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
-  }
-
-  private static func floats(_ storage: Storage) -> [Float] {
-    Array(UnsafeRawBufferPointer(storage.bytes).bindMemory(to: Float.self))
-  }
-
-  /// W [out * in] of the file, in transformers' order of rows.
-  private static func values(_ source: Source) -> [Float] {
-    let values = source.tensor.floats()
-    guard let map = source.rowMap else { return values }
-    let columns = source.tensor.columns
-    return map.flatMap { values[Int($0) * columns..<(Int($0) + 1) * columns] }
   }
 }
 

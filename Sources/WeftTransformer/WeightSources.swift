@@ -44,7 +44,8 @@ struct WeightSources {
     norms = try LayerNorms.read(&reader)
     outputNorm = try reader.outputNorm()
     try reader.finish()
-    shape = config.shape(isTied: head == nil, names: reader.architecture.names)
+    shape = config.shape(
+      isTied: head == nil, names: reader.architecture.names, interleavesHeads: reader.architecture.interleavesHeads)
     transposedBytes = reader.transposedBytes
     otherPartTensors = reader.otherPartTensors
   }

@@ -71,7 +71,7 @@ import WeftTensors
     func expect(_ error: AdapterError) {
       #expect(throws: error) { try AdapterReader.read(folder: folder.path, name: "a", base: BaseModel(shape: AdapterFixture.base)) }
     }
-    expect(.missingFile(location: folder.path, name: "adapter_config.json"))
+    expect(.noAdapter(location: folder.path, found: "an empty folder"))
     var fixture = try AdapterFixture()
     fixture.otherFile = "README.md"
     try fixture.write(to: folder)
@@ -81,10 +81,10 @@ import WeftTensors
     expect(.pickle(location: folder.path, name: "adapter_model.bin"))
     #expect(
       try fixture.error()
-        == "FOLDER: expected adapter_model.safetensors, found only adapter_model.bin, a pickle file, which can run code when "
-        + "it is read; to convert it, load the adapter with peft and write it again with save_pretrained")
+        == "FOLDER: expected safetensors, found only adapter_model.bin, a pickle file, which can run code when it is read; "
+        + "to convert it: python tools/convert_adapter.py FOLDER NEW_FOLDER")
     let absent = folder.file("absent")
-    #expect(throws: AdapterError.missingFile(location: absent, name: "adapter_config.json")) {
+    #expect(throws: AdapterError.noAdapter(location: absent, found: "nothing at this path")) {
       try AdapterReader.read(folder: absent, name: "a", base: BaseModel(shape: AdapterFixture.base))
     }
   }

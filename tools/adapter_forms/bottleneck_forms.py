@@ -17,7 +17,7 @@ def case(name, base, features, config, **arguments):
         folder, seed = root / name, 120 + len(name)
         tokens = bases.tokens_of(seed)
         options = {"base": str((root / "bases" / base).resolve()), "kind": bases.BASES[base].kind, "config": config, "arguments": arguments}
-        options |= {"seed": seed, "tokens": tokens.tolist(), "path": str(folder)}
+        options |= {"seed": seed, "pickle": arguments.get("ln_before", False), "tokens": tokens.tolist(), "path": str(folder)}
         environment = os.environ | {"HF_HUB_OFFLINE": "1"}
         program = [os.environ["WEFT_PYTHON_ADAPTERS"], str(SCRIPT), json.dumps(options)]
         result = subprocess.run(program, check=True, stdout=subprocess.PIPE, env=environment)
@@ -34,7 +34,7 @@ CASES = [
     case("bottleneck-pfeiffer", "llama", "SeqBnConfig: relu", "SeqBnConfig", reduction_factor=8),
     case("bottleneck-houlsby", "llama", "DoubleSeqBnConfig: swish", "DoubleSeqBnConfig", reduction_factor=8),
     case("bottleneck-gpt2", "gpt2", "DoubleSeqBnConfig, gelu", "DoubleSeqBnConfig", reduction_factor=8, non_linearity="gelu"),
-    case("bottleneck-norms", "llama", "ln_before, ln_after, gelu_new", "SeqBnConfig", reduction_factor=8, ln_before=True, ln_after=True, non_linearity="gelu_new"),
+    case("bottleneck-norms", "llama", "ln_before, ln_after, gelu_new; saved as a pickle, converted by tools/convert_adapter.py", "SeqBnConfig", reduction_factor=8, ln_before=True, ln_after=True, non_linearity="gelu_new"),
     case("bottleneck-parallel", "llama", "ParBnConfig: scaling 4", "ParBnConfig", reduction_factor=8),
     case("bottleneck-learned", "llama", "learned scaling, leakyrelu", "DoubleSeqBnConfig", reduction_factor=8, scaling="learned", non_linearity="leakyrelu"),
     case("bottleneck-plus", "llama", "AdapterPlusConfig: a scale per channel", "AdapterPlusConfig", reduction_factor=8, stochastic_depth=0.0),

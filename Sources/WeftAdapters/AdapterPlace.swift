@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+
+/// Where the files of an adapter are, told by their names (and by the first bytes of a GGUF file): nothing is read yet.
+struct AdapterPlace {
+  enum Kind: Equatable {
+    /// `adapter_config.json` beside this file of tensors.
+    case folder(String)
+    case safetensors
+    case gguf
+    case model
+  }
+
+  let path: String
+  let kind: Kind
+
+  static let configName = "adapter_config.json"
+  static let peftName = "adapter_model.safetensors"
+  /// Files of tensors that stand beside a configuration: PEFT's, those of mlx-lm, those of the library `adapters`.
+  static let tensorsNames = [peftName, "adapters.safetensors", "adapter.safetensors"]
+  /// Their forms as pickles, or as archives that Weft does not read.
+  private static let pickleNames = ["adapter_model.bin", "adapter_model.pt", "pytorch_adapter.bin", "adapters.npz"]
+  private static let pickleEndings = [".bin", ".pt", ".pth", ".ckpt", ".pkl"]
+
+  /// Whether there is a configuration.
+  var hasConfig: Bool { if case .folder = kind { true } else { false } }
+
+  /// - Parameter name: the folder to look into when `path` holds folders of several adapters.
+  init(_ path: String, name: String) throws(AdapterError) {
+    if AdapterPlace.isFolder(path) {
+      self = try AdapterPlace.folder(path, name: name)
+      return
+    }
+    guard AdapterPlace.exists(path) else { throw .noAdapter(location: path, found: "nothing at this path") }
+    if AdapterPlace.pickleEndings.contains(where: { path.hasSuffix($0) }) {
+      throw .pickle(location: path, name: path.split(separator: "/").last.map(String.init) ?? path)
+    }
+    if AdapterPlace.beginsWithGGUF(path) {
+      self.init(path: path, kind: .gguf)
+    } else if path.hasSuffix(".safetensors") {
+      self.init(path: path, kind: .safetensors)
+    } else {
+      throw .noAdapter(location: path, found: "a file that neither begins with GGUF nor is called .safetensors")
+    }
+  }
+
+  private init(path: String, kind: Kind) {
+    self.path = path
+    self.kind = kind
+  }
+
+  private static func folder(_ path: String, name: String) throws(AdapterError) -> AdapterPlace {
+    if exists("\(path)/\(configName)") {
+      if let tensors = tensorsNames.first(where: { exists("\(path)/\($0)") }) {
+        return AdapterPlace(path: path, kind: .folder(tensors))
+      }
+      for pickle in pickleNames where exists("\(path)/\(pickle)") { throw .pickle(location: path, name: pickle) }
+      throw .missingFile(location: path, name: peftName)
+    }
+    if exists("\(path)/config.json") { return AdapterPlace(path: path, kind: .model) }
+    let files = names(in: path)
+    let adapters = files.filter { exists("\(path)/\($0)/\(configName)") }
+    if adapters.contains(name) { return try folder("\(path)/\(name)", name: name) }
+    if adapters.count == 1 { return try folder("\(path)/\(adapters[0])", name: name) }
+    guard adapters.isEmpty else {
+      throw .noAdapter(location: path, found: "the folders of several: \(adapters.joined(separator: ", "))")
+    }
+    for pickle in files where pickleEndings.contains(where: { pickle.hasSuffix($0) }) {
+      throw .pickle(location: path, name: pickle)
+    }
+    throw .noAdapter(location: path, found: files.isEmpty ? "an empty folder" : files.prefix(10).joined(separator: ", "))
+  }
+
+  private static func beginsWithGGUF(_ path: String) -> Bool {
+    guard let file = fopen(path, "rb") else { return false }
+    defer { fclose(file) }
+    var magic: UInt32 = 0
+    return fread(&magic, 4, 1, file) == 1 && magic.littleEndian == 0x4655_4747
+  }
+
+  /// The names in a folder, sorted, without hidden ones.
+  private static func names(in path: String) -> [String] {
+    guard let folder = opendir(path) else { return [] }
+    defer { closedir(folder) }
+    var names: [String] = []
+    while let entry = readdir(folder) {
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if !name.hasPrefix(".") { names.append(name) }
+    }
+    return names.sorted()
+  }
+
+  private static func isFolder(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+  }
+
+  private static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import WeftDeltas
+internal import WeftFormats
+internal import WeftTensors
+
+extension ModelWeights {
+  /// What adapters are read for: the shape, and the weights of the file.
+  package var base: BaseModel {
+    ModelWeights.base(
+      shape, sources: sources, biases: biases, norms: norms, embedding: embedding, positions: positions)
+  }
+
+  /// Reads a model like that of `base`, without packing it: a fine-tuned one, whose weights are compared with the base's.
+  private static func open(_ path: String) throws(BaseModel.OpenError) -> BaseModel {
+    let checkpoint: Checkpoint
+    do { checkpoint = try Checkpoint(path: path) } catch { throw BaseModel.OpenError(reason: error.description) }
+    do {
+      let parts = try WeightSources(checkpoint, readsValues: true)
+      return base(
+        parts.shape, sources: parts.matrices, biases: parts.biases, norms: parts.normSources,
+        embedding: parts.embedding.tensor, positions: parts.positions?.tensor)
+    } catch { throw BaseModel.OpenError(reason: error.description) }
+  }
+
+  private static func base(
+    _ shape: BaseShape, sources: [WeightSite: Source], biases: [WeightSite: Storage],
+    norms: [NormSite: WeightReader.NormSource], embedding: Tensor, positions: Tensor?
+  ) -> BaseModel {
+    let values = BaseModel.Values(
+      weight: { site in sources[site].map(ModelWeights.values) ?? [] },
+      bias: { site in biases[site].map(ModelWeights.floats) },
+      embedding: { tokens in embedding.slice(rows: tokens).floats() },
+      norm: { site in
+        guard let norm = norms[site] else { return nil }
+        // Norms of a file are finite, and as long as their biases: this cannot fail.
+        return try? NormReplacement(weight: floats(norm.weight), bias: norm.bias.map(floats))
+      }, positions: { positions?.floats() ?? [] })
+    return BaseModel(shape: shape, values: values, open: { path throws(BaseModel.OpenError) in try open(path) })
+  }
+
+  /// W [out * in] of the file, in transformers' order of rows.
+  static func values(_ source: Source) -> [Float] {
+    let values = source.tensor.floats()
+    guard let map = source.rowMap else { return values }
+    let columns = source.tensor.columns
+    return map.flatMap { values[Int($0) * columns..<(Int($0) + 1) * columns] }
+  }
+
+  static func floats(_ storage: Storage) -> [Float] {
+    Array(UnsafeRawBufferPointer(storage.bytes).bindMemory(to: Float.self))
+  }
+}

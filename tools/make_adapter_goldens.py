@@ -24,10 +24,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch  # noqa: E402
 import transformers  # noqa: E402
-from adapters import bases, case, gated, lora, lowrank, multiplicative, readme, structured  # noqa: E402
+from adapters import bases, case, gated, lora, lowrank, multiplicative, prompts, readme, structured  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent / "Tests" / "Goldens" / "families"
-CASES = [*lora.CASES, *lowrank.CASES, *structured.CASES, *multiplicative.CASES, *gated.CASES]
+CASES = [*lora.CASES, *lowrank.CASES, *structured.CASES, *multiplicative.CASES, *gated.CASES, *prompts.CASES]
 
 
 def make_all(root, names):
@@ -53,7 +53,9 @@ def different_files(made):
     """Names of the files that differ from the committed ones."""
     names = {str(file.relative_to(root)) for root in (made, ROOT) for file in root.rglob("*") if file.is_file()}
     pairs = [(name, made / name, ROOT / name) for name in sorted(names)]
-    return [name for name, one, other in pairs if not (one.exists() and other.exists() and filecmp.cmp(one, other, shallow=False))]
+    return [
+        name for name, one, other in pairs if not (one.exists() and other.exists() and filecmp.cmp(one, other, shallow=False))
+    ]
 
 
 def main():

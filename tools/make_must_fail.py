@@ -117,7 +117,7 @@ def make_gguf():
          "found shape [4294967296, 4294967296]")
     fail("shape-larger-than-file.gguf", first(tensor("left", [64, 64], F32, 0)), "tensor 'left'",
          "bytes inside the 66 bytes of tensor data", "found 16384 bytes at offset 0")
-    supported = ("expected F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, I32, I64, BF16, "
+    supported = ("expected F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, I16, I32, I64, BF16, "
                  "TQ1_0, TQ2_0 or MXFP4")
     for name, kind in [("IQ2_XS", IQ2_XS), ("IQ1_M", IQ1_M), ("NVFP4", NVFP4), ("F64", F64)]:
         fail(f"type-{name.lower()}.gguf", first(tensor("left", [256], kind, 0)), "tensor 'left'", f"type {name} is not supported",
@@ -200,9 +200,9 @@ def make_safetensors():
     fail("dtype-absent.safetensors", left(dtype=None), "tensor 'left'", "dtype is missing")
     fail("dtype-number.safetensors", left(dtype=32), "tensor 'left'", "the name of a dtype", "found 32")
     fail("dtype-unknown.safetensors", left(dtype="FP32"), "tensor 'left'", "dtype F32, F16, BF16", "found 'FP32'")
-    for name in ["F64", "BOOL", "F8_E4M3", "I16"]:
+    for name in ["F64", "BOOL", "F8_E4M3", "U16"]:
         fail(f"dtype-{name.lower()}.safetensors", left(dtype=name), "tensor 'left'", f"dtype {name} is not supported",
-             "expected F32, F16, BF16, I32, I64 or U8")
+             "expected F32, F16, BF16, I64, I32, I16 or U8")
     fail("dtype-q8_0.safetensors", left(dtype="Q8_0"), "tensor 'left'", "found 'Q8_0'")
     fail("shape-absent.safetensors", left(shape=None), "tensor 'left'", "shape is missing")
     fail("shape-number.safetensors", left(shape=4), "tensor 'left'", "shape as an array", "found 4")

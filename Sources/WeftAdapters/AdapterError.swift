@@ -22,8 +22,6 @@ package enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
   /// A file that is not JSON, not safetensors, or not readable.
   case format(FormatError)
   case storage(StorageError)
-  /// A decomposition of the base's weight that does not exist, or sizes beyond it.
-  case linearAlgebra(LinearAlgebraError)
 
   /// A `peft_type` without a row in `AdapterFamily.all`.
   case unsupportedFamily(location: String, expected: [String], found: String)
@@ -86,7 +84,6 @@ package enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
     case .missingOption(let location, let option, let why): "\(location): option \(option) is needed: \(why)"
     case .format(let error): error.description
     case .storage(let error): error.description
-    case .linearAlgebra(let error): error.description
     case .unsupportedFamily(let location, let expected, let found):
       "\(location): peft_type \(found) is not supported; expected \(expected.joined(separator: ", "))"
     case .malformedOption(let location, let option, let expected, let found):

@@ -9,7 +9,7 @@ extension AdapterFolder {
   /// Those of other modules are left, and `AdapterReader` refuses them. Throws where a module that the config names has no
   /// tensor: the file is incomplete, or the base is not the one that the adapter was trained on.
   mutating func targetedModules(_ parameters: [String], base: BaseShape) throws(AdapterError) -> [ModuleTensors] {
-    let target = try TargetModules(config)
+    let (target, replaced) = (try TargetModules(config), try ReplacementOptions(config))
     var adapted: [ModuleTensors] = []
     for tensors in try modules(parameters, base: base) where try target.contains(tensors.module) { adapted.append(tensors) }
     guard target.isStated else { return adapted }
@@ -20,6 +20,8 @@ extension AdapterFolder {
     for module in base.modules where module.isPublished && module.parameter == nil {
       guard try target.contains(module), module.sites.contains(where: { !sites.contains($0) }) else { continue }
       if case .expert(let layer, _, _) = module.sites[0], !sparse.contains(layer) { continue }
+      // PEFT does not wrap what it replaces.
+      if replaced.names(module.path) { continue }
       throw .missingTensor(location: tensorsLocation, tensor: "\(AdapterFolder.prefix)\(module.path).\(parameters[0])")
     }
     return adapted
@@ -68,14 +70,7 @@ extension DeltaBuilder {
   /// A builder for a family of PEFT that adapts these modules.
   init(_ base: BaseModel, _ files: inout AdapterFolder, adapting modules: [BaseModule]) throws(AdapterError) {
     self.init(base, files)
-    let config = files.config
-    if let bias = try config.string("bias"), !["none", ""].contains(bias) {
-      throw .unsupportedOption(location: config.location, option: "bias", expected: "\"none\"", found: "\"\(bias)\"")
-    }
-    guard try config.strings("modules_to_save") ?? [] == [] else {
-      throw .unsupportedOption(
-        location: config.location, option: "modules_to_save", expected: "it absent or off", found: "a list")
-    }
+    try addReplacements(try ReplacementOptions(files.config), from: &files, adapted: Set(modules.map(\.path)))
   }
 }
 

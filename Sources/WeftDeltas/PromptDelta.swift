@@ -35,15 +35,17 @@ package enum PromptDelta: Sendable {
 }
 
 /// A second attention of a layer, over keys and values of its own, whose result is added to that of the first before the
-/// output projection: out += gate * softmax(q K' / sqrt(d)) V, without a mask (LLaMA-Adapter,
+/// output projection, or behind it: out += gate * softmax(q K' / sqrt(d)) V, without a mask (LLaMA-Adapter,
 /// https://arxiv.org/abs/2303.16199).
 package struct GatedPrompt: Sendable {
   /// [n, key-value heads * head dimension], not rotated.
   package let keys: Tensor
   package let values: Tensor
   package let gate: Float
+  /// Whether the result goes through the output projection; PEFT adds that of GPT-2 behind it.
+  package let isProjected: Bool
 
-  package init(keys: Tensor, values: Tensor, gate: Float) throws(DeltaError) {
+  package init(keys: Tensor, values: Tensor, gate: Float, isProjected: Bool = true) throws(DeltaError) {
     guard keys.shape.count == 2, keys.shape == values.shape, keys.elementCount > 0, keys.dtype == .f32, values.dtype == .f32
     else {
       throw .malformed(factor: "keys", expected: "two F32 matrices of one shape", found: "\(keys.shape), \(values.shape)")
@@ -52,5 +54,6 @@ package struct GatedPrompt: Sendable {
     self.keys = keys
     self.values = values
     self.gate = gate
+    self.isProjected = isProjected
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import WeftAdapters
 internal import WeftDeltas
 internal import WeftTransformer
 
@@ -12,8 +13,14 @@ struct ActivatedMixture {
   static let base = ActivatedMixture(mixture: .base, adapters: [])
 
   /// What `ActiveMixture` is made of.
-  var parts: [(adapter: ResidentAdapter, weight: Float)] {
-    zip(mixture.parts, adapters).map { (adapter: $1.resident, weight: $0.weight) }
+  var members: [ActiveMixture.Member] {
+    zip(mixture.parts, adapters).map { (adapter: $1.resident, part: $0) }
+  }
+
+  /// The same without some adapters.
+  func without(_ names: Set<String>) -> ActivatedMixture {
+    guard !names.isEmpty else { return self }
+    return ActivatedMixture(mixture: mixture.without(names), adapters: adapters.filter { !names.contains($0.name) })
   }
 
   var identity: KVIdentity {
@@ -65,19 +72,43 @@ extension Engine {
   func activated(_ mixture: Mixture) throws(EngineError) -> ActivatedMixture {
     guard !mixture.parts.isEmpty else { return .base }
     do { try mixture.validate(layerCount: weights.config.layerCount) } catch { throw EngineError(error) }
-    return ActivatedMixture(mixture: mixture, adapters: try adapterPool.adapters(of: mixture))
+    let adapters = try adapterPool.adapters(of: mixture)
+    do { try MixingProfile.validate(mixture, adapters.map(\.profile)) } catch { throw EngineError(error) }
+    return ActivatedMixture(mixture: mixture, adapters: adapters)
   }
 
-  /// The phases of a sequence under a mixture. Mixtures wider than the options allow are refused.
-  /// - Parameter current: phases that nobody else uses; they are re-weighted where they have the same adapters.
-  func phases(_ activated: ActivatedMixture, reusing current: [MixturePhase] = []) throws(EngineError) -> [MixturePhase] {
-    guard !activated.adapters.isEmpty else { return [.base] }
+  /// The phases of a sequence under a mixture: one, or, where adapters are invoked by tokens of the prompt, one more from every
+  /// invocation on. Mixtures wider than the options allow are refused.
+  /// - Parameter current: phases that nobody else uses; the last is re-weighted where it has the same adapters.
+  func phases(
+    _ activated: ActivatedMixture, prompt: ArraySlice<Int32>, reusing current: [MixturePhase] = []
+  ) throws(EngineError) -> [MixturePhase] {
+    var begins: [(name: String, first: Int)] = []
+    for adapter in activated.adapters {
+      guard let invocation = adapter.adapter.deltas.invocation else { continue }
+      // One that is not invoked never begins.
+      begins.append((adapter.name, Engine.lastOccurrence(of: invocation, in: prompt) ?? Int.max))
+    }
+    let changes = [0] + Set(begins.map(\.first)).subtracting([0, Int.max]).sorted()
+    var phases: [MixturePhase] = []
+    for first in changes {
+      let silent = Set(begins.filter { $0.first > first }.map(\.name))
+      let isLast = first == changes.last
+      phases.append(try phase(from: first, activated.without(silent), reusing: isLast ? current.last?.active : nil))
+    }
+    return phases
+  }
+
+  private func phase(
+    from first: Int, _ activated: ActivatedMixture, reusing current: ActiveMixture?
+  ) throws(EngineError) -> MixturePhase {
+    guard !activated.adapters.isEmpty else { return MixturePhase(first: first, active: nil, identity: .base) }
+    let (members, scales) = (activated.members, activated.mixture.scales)
     let active: ActiveMixture
-    let parts = activated.parts
-    if let last = current.last?.active, last.reweight(parts) {
-      active = last
+    if let current, current.reweight(members, scales: scales) {
+      active = current
     } else {
-      active = ActiveMixture(parts)
+      active = ActiveMixture(members, scales: scales)
     }
     guard active.width <= options.maximumActiveRank else {
       throw EngineError(
@@ -85,7 +116,13 @@ extension Engine {
         "mixture \(activated.mixture): expected active ranks of at most \(options.maximumActiveRank) together, "
           + "found \(active.width); open the engine with a larger maximum active rank")
     }
-    return [MixturePhase(first: 0, active: active, identity: activated.identity)]
+    return MixturePhase(first: first, active: active, identity: activated.identity)
+  }
+
+  /// Where `tokens` stand last in a prompt; nil when they do not.
+  static func lastOccurrence(of tokens: [Int32], in prompt: ArraySlice<Int32>) -> Int? {
+    guard !tokens.isEmpty, tokens.count <= prompt.count else { return nil }
+    return (prompt.startIndex...prompt.endIndex - tokens.count).last { prompt[$0...].starts(with: tokens) }
   }
 }
 

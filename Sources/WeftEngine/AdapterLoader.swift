@@ -14,8 +14,11 @@ public struct AdapterLoader: Sendable {
   private let base: BaseModel
   private let groups: [[WeightSite]]
   private let fingerprint: String
+  /// Threads of the engine's steps.
+  private let threads: Int
 
-  init(_ weights: ModelWeights) {
+  init(_ weights: ModelWeights, threads: Int) {
+    self.threads = threads
     base = weights.base
     groups = weights.inputGroups
     fingerprint = weights.fingerprint
@@ -32,8 +35,9 @@ public struct AdapterLoader: Sendable {
     let adapter: Adapter
     do { adapter = try AdapterReader.read(folder: path, name: name, base: base) } catch { throw EngineError(error) }
     do {
-      let resident = try ResidentAdapter(adapter.deltas, groups: groups, pool: pool)
-      return PreparedAdapter(adapter: adapter, resident: resident, path: path, base: fingerprint)
+      let resident = try ResidentAdapter(adapter.deltas, groups: groups, pool: pool, threads: threads)
+      return PreparedAdapter(
+        adapter: adapter, resident: resident, profile: MixingProfile(adapter.deltas), path: path, base: fingerprint)
     } catch { throw EngineError(error) }
   }
 }
@@ -42,6 +46,7 @@ public struct AdapterLoader: Sendable {
 public struct PreparedAdapter: Sendable {
   let adapter: Adapter
   let resident: ResidentAdapter
+  let profile: MixingProfile
   /// Where it was read.
   public let path: String
   /// Names the base that it was packed for, as `ModelSummary.fingerprint` does.

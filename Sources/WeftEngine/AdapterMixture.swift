@@ -3,7 +3,7 @@
 internal import WeftDeltas
 
 /// An adapter with its weight in a mixture.
-public struct WeightedAdapter: Sendable, Hashable, CustomStringConvertible {
+public struct WeightedAdapter: Sendable, Hashable, CustomStringConvertible, ExpressibleByStringLiteral {
   /// A weight of its own for some places.
   public struct Place: Sendable, Hashable {
     /// The module as transformers calls it, `q_proj` or `lm_head`; nil for all modules of the layers.
@@ -37,6 +37,9 @@ public struct WeightedAdapter: Sendable, Hashable, CustomStringConvertible {
     self.layers = layers
     self.places = places
   }
+
+  /// An adapter with weight 1.
+  public init(stringLiteral name: String) { self.init(name) }
 
   /// As in the text of a mixture: `chef@0-7:0.7[q_proj=0.2]`.
   public var description: String {

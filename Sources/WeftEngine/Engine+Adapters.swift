@@ -60,7 +60,7 @@ extension Engine {
   }
 
   /// Reads adapters for this engine on any thread.
-  public var adapterLoader: AdapterLoader { AdapterLoader(weights) }
+  public var adapterLoader: AdapterLoader { AdapterLoader(weights, threads: options.threads) }
 
   /// Reads an adapter and installs it under a name: `AdapterLoader.prepare` and `install` in one. The engine's threads help to
   /// pack it, and nothing else runs meanwhile.
@@ -82,6 +82,7 @@ extension Engine {
     for name in victims { plan.remove(adapter: name) }
     plan.add(adapter: prepared.name, byteCount: prepared.byteCount)
     try plan.validate()
+    do { try transformer.reserve(for: prepared.resident) } catch { throw EngineError(error) }
     adapterPool.insert(prepared, evicting: victims)
     ProcessMemory.trimHeap()
   }
@@ -105,8 +106,8 @@ extension Engine {
       throw EngineError(.busy, "fuse: expected an unfused base, found \(fused.mixture) fused into it; unfuse first")
     }
     let activated = try activated(adapters.canonical())
-    let deltas = zip(activated.mixture.parts, activated.adapters).map { (set: $1.adapter.deltas, weight: $0.weight) }
-    do { try weights.fuse(deltas) } catch { throw EngineError(error) }
+    let deltas = zip(activated.mixture.parts, activated.adapters).map { (set: $1.adapter.deltas, part: $0) }
+    do { try weights.fuse(deltas, scales: activated.mixture.scales) } catch { throw EngineError(error) }
     fused = activated
     blocks.forgetAll()
   }

@@ -28,7 +28,7 @@ extension Engine {
           + "(the model allows \(model.trainedContextLength))")
     }
     let (activated, pending) = try activated(request.activation)
-    let phases = try phases(activated)
+    let phases = try phases(activated, prompt: tokens[...])
     let sequence = TokenSequence(
       id: SequenceID(number: nextSequence), request: request, tokens: tokens,
       routingTokens: request.activation.isRouted ? routingTokens(request.prompt, tokens) : [],
@@ -53,7 +53,7 @@ extension Engine {
       throw EngineError(.notFound, "sequence \(id): no sequence of this number is in flight")
     }
     let (activated, pending) = try activated(activation)
-    sequence.activate(activated, try phases(activated, reusing: sequence.phases))
+    sequence.activate(activated, try phases(activated, prompt: sequence.prompt, reusing: sequence.phases))
     sequence.request.activation = activation
     sequence.pendingActivation = pending
     sequence.needsRouting = activation.isRouted

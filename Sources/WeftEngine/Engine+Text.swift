@@ -41,7 +41,7 @@ extension Engine {
       throw EngineError(
         .invalidArgument, "tokens: expected 1 to \(contextLength), as the context is, found \(tokens.count)")
     }
-    let phases = try phases(activated(adapters.canonical()))
+    let phases = try phases(activated(adapters.canonical()), prompt: tokens[...])
     guard let table = blocks.allocate(BlockManager.blocks(for: tokens.count)) else {
       throw EngineError(.busy, "logits: expected free KV blocks for \(tokens.count) tokens, found \(blocks.freeCount) blocks")
     }

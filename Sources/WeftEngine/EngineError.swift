@@ -53,6 +53,13 @@ extension EngineError {
     }
   }
 
+  init(_ error: ResidentError) {
+    switch error {
+    case .storage(let error): self.init(error)
+    case .delta, .unsupportedPlace, .severalGates: self.init(.unsupported, error.description)
+    }
+  }
+
   package init(_ error: FormatError) {
     switch error {
     case .storage(let error): self.init(error)
@@ -110,6 +117,7 @@ extension EngineError {
     }
   }
 
+  init(_ error: MixingError) { self.init(.invalidArgument, "mixture: \(error)") }
   init(_ error: MixtureError) { self.init(.invalidArgument, error.description) }
   init(_ error: KernelError) { self.init(.invalidArgument, error.description) }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import WeftAdapters
+internal import WeftDeltas
 internal import WeftTransformer
 
 /// One version of an adapter, resident and immutable. Who activates it holds a reference: what the pool does to the name later
@@ -8,6 +9,8 @@ internal import WeftTransformer
 final class LoadedAdapter: Sendable {
   let adapter: Adapter
   let resident: ResidentAdapter
+  /// What it can be mixed with.
+  let profile: MixingProfile
   /// Counts the loads under this name, from 1.
   let version: Int
   /// Where it was read.
@@ -18,6 +21,7 @@ final class LoadedAdapter: Sendable {
   init(_ prepared: PreparedAdapter, version: Int) {
     adapter = prepared.adapter
     resident = prepared.resident
+    profile = prepared.profile
     path = prepared.path
     byteCount = prepared.byteCount
     self.version = version

@@ -58,7 +58,7 @@ public struct MemoryPlan: Sendable {
         let adapter = try AdapterReader.read(folder: path, name: name, base: BaseModel(shape: weights.shape))
         let resident = try ResidentAdapter(adapter.deltas, groups: weights.inputGroups, pool: try ThreadPool(threads: 1))
         add(adapter: name, byteCount: adapter.byteCount + resident.byteCount)
-      } catch let error as AdapterError { throw EngineError(error) } catch let error as StorageError {
+      } catch let error as AdapterError { throw EngineError(error) } catch let error as ResidentError {
         throw EngineError(error)
       } catch {
         throw EngineError(.outOfMemory, "\(error)")

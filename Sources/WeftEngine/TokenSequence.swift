@@ -67,6 +67,7 @@ final class TokenSequence {
     if request.logProbabilities != nil { result.logProbabilities.reserveCapacity(maximumCount - tokens.count) }
   }
 
+  var prompt: ArraySlice<Int32> { tokens[..<promptCount] }
   /// Tokens of the answer.
   var answerCount: Int { tokens.count - promptCount }
   /// All but the last token are in the cache.

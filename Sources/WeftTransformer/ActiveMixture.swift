@@ -50,24 +50,21 @@ package final class ActiveMixture {
     adapters = members.map(\.adapter)
     hasTables = members.map { !$0.part.isUniform }
     averagesScales = scales == .average
+    width = members.reduce(0) { $0 + $1.adapter.width }
     entries = .allocate(capacity: members.count)
     var offset = 0
-    for (index, member) in members.enumerated() {
-      let adapter = member.adapter
-      let layerCount = member.part.isUniform ? 0 : adapter.layerCount
-      let groupCount = member.part.isUniform ? 0 : adapter.sites.count
+    for (index, (adapter, part)) in members.enumerated() {
+      let tables = part.isUniform ? (0, 0) : (3 * adapter.sites.count, adapter.layerCount)
       entries.initializeElement(
         at: index,
         to: Entry(
-          groups: adapter.groupTable, weight: member.part.weight,
-          weights: groupCount > 0 ? .allocate(capacity: 3 * groupCount) : nil,
-          layerWeights: layerCount > 0 ? .allocate(capacity: layerCount) : nil,
-          embeddingWeight: member.part.embeddingWeight, offset: offset, hasOperations: adapter.hasOperations,
-          norms: adapter.norms, averagesScales: averagesScales, adapter: .passUnretained(adapter)))
-      write(member.part, to: index)
+          groups: adapter.groupTable, weight: part.weight, weights: tables.0 > 0 ? .allocate(capacity: tables.0) : nil,
+          layerWeights: tables.1 > 0 ? .allocate(capacity: tables.1) : nil, embeddingWeight: part.embeddingWeight,
+          offset: offset, hasOperations: adapter.hasOperations, norms: adapter.norms, averagesScales: averagesScales,
+          adapter: .passUnretained(adapter)))
+      write(part, to: index)
       offset += adapter.width
     }
-    width = offset
   }
 
   /// Adapters with one weight each.

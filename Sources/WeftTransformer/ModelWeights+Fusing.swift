@@ -9,7 +9,10 @@ extension ModelWeights {
   ///
   /// Throws for what cannot be fused, before anything is changed: quantised weights, changes that depend on the token or the
   /// sequence, a bias where the base has none.
-  package func fuse(_ deltas: [(set: DeltaSet, weight: Float)], averagesScales: Bool = false) throws(ModelError) {
+  /// - Parameter deltas: each with how it takes part: its weights, and where it is active.
+  package func fuse(
+    _ deltas: [(set: DeltaSet, part: Mixture.Part)], scales: Mixture.ScaleRule = .multiply
+  ) throws(ModelError) {
     let sites = Set(deltas.flatMap { $0.set.operators.keys }).sorted()
     for (set, _) in deltas {
       if let part = set.unfusablePart { throw .notFusable(part) }
@@ -27,13 +30,13 @@ extension ModelWeights {
     for site in sites {
       guard let source = sources[site], let matrix = matrices[site], let size = shape.shape(of: site) else { continue }
       let terms = deltas.compactMap { delta in
-        delta.set.operators[site].map { (weight: delta.weight, operators: $0) }
+        delta.set.operators[site].map { (weight: delta.part.weight(at: site), operators: $0) }
       }
       let map: FusedMap
       do {
         map = try FusedMap(
           weight: ModelWeights.values(source), bias: biases[site].map(ModelWeights.floats), size: size, terms: terms,
-          averagesScales: averagesScales)
+          averagesScales: scales == .average)
       } catch { throw .delta(site, error) }
       do { try pack(map.weight, from: source, into: matrix) } catch { throw .storage(error) }
       if let bias = map.bias, let storage = biases[site] { write(bias, to: storage) }

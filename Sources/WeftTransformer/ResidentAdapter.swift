@@ -64,18 +64,16 @@ package final class ResidentAdapter: @unchecked Sendable {
     let memory = ResidentMemory()
     var built: [Group] = []
     var extras: [(group: Int, operations: ResidentOperations)] = []
-    do throws(ResidentError) {
-      let scratch = try ResidentAdapter.reserveScratch(deltas, threads: threads ?? pool.threadCount, memory)
-      for (index, group) in sites.enumerated() {
-        let operators = group.map { deltas.operators[$0] ?? [] }
-        built.append(try ResidentAdapter.pack(operators, memory, pool: pool))
-        for (site, list) in zip(group, operators) where site.runsOnlyLowRank {
-          if let other = list.first(where: { if case .lowRank = $0 { false } else { true } }) {
-            throw .unsupportedPlace(site, operator: other.name)
-          }
+    let scratch = try ResidentAdapter.reserveScratch(deltas, threads: threads ?? pool.threadCount, memory)
+    for (index, group) in sites.enumerated() {
+      let operators = group.map { deltas.operators[$0] ?? [] }
+      built.append(try ResidentAdapter.pack(operators, memory, pool: pool))
+      for (site, list) in zip(group, operators) where site.runsOnlyLowRank {
+        if let other = list.first(where: { if case .lowRank = $0 { false } else { true } }) {
+          throw .unsupportedPlace(site, operator: other.name)
         }
-        if let found = try ResidentAdapter.operations(operators, scratch, memory, pool) { extras.append((index, found)) }
       }
+      if let found = try ResidentAdapter.operations(operators, scratch, memory, pool) { extras.append((index, found)) }
     }
     self.sites = sites
     self.memory = memory

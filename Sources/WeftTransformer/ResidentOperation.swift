@@ -11,7 +11,7 @@ enum ResidentOperation {
   case reflections(UnsafePointer<Float>, count: Int)
   case replace(MatrixView)
   case productScale(UnsafePointer<Float>, sums: Bool)
-  case structured(Unmanaged<StructuredOperator>, scale: Float, rows: Range<Int>)
+  case structured(Unmanaged<StructuredMatrix>, scale: Float, rows: Range<Int>)
   case bias(UnsafePointer<Float>, replaces: Bool)
   case outputScale(UnsafePointer<Float>, shift: UnsafePointer<Float>?, sums: Bool)
   case planes(cosines: UnsafePointer<Float>, sines: UnsafePointer<Float>, group: Int)
@@ -57,7 +57,7 @@ final class ResidentMemory {
   private(set) var byteCount = 0
   private var storages: [Storage] = []
   private var matrices: [PackedMatrix] = []
-  private var operators: [StructuredOperator] = []
+  private var operators: [StructuredMatrix] = []
   private var lists: [UnsafeMutableBufferPointer<ResidentOperation>] = []
 
   deinit { for list in lists { list.deallocate() } }
@@ -102,7 +102,7 @@ final class ResidentMemory {
     return matrix.view
   }
 
-  func keep(_ matrix: StructuredOperator) -> Unmanaged<StructuredOperator> {
+  func keep(_ matrix: StructuredMatrix) -> Unmanaged<StructuredMatrix> {
     operators.append(matrix)
     byteCount += matrix.byteCount
     return .passUnretained(matrix)

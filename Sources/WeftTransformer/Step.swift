@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import WeftDeltas
 internal import WeftTensors
 
 /// One thread's view of a step: the phases of a decoder, each ending with a barrier.

@@ -93,7 +93,7 @@ struct GGUFFileTests {
       Set(supported) == [
         "F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
         "IQ4_XS",
-        "TQ1_0", "TQ2_0", "MXFP4", "I32", "I64",
+        "TQ1_0", "TQ2_0", "MXFP4", "I16", "I32", "I64",
       ])
   }
 }

@@ -48,7 +48,7 @@ struct TensorFiniteTests {
     }
   }
 
-  @Test(arguments: [DType.i32, .i64, .u8]) func integersAreFinite(dtype: DType) throws {
+  @Test(arguments: [DType.i32, .i64, .u8, .i16]) func integersAreFinite(dtype: DType) throws {
     let storage = try Storage(byteCount: 64)
     for index in storage.bytes.indices { storage.bytes[index] = 0xFF }
     let tensor = try #require(Tensor(dtype: dtype, shape: [8], storage: storage, offset: 0))

@@ -10,12 +10,12 @@ struct TensorTests {
       "F32": (1, 4), "F16": (1, 2), "BF16": (1, 2), "Q8_0": (32, 34), "Q4_0": (32, 18), "Q4_1": (32, 20), "Q5_0": (32, 22),
       "Q5_1": (32, 24), "Q2_K": (256, 84), "Q3_K": (256, 110), "Q4_K": (256, 144), "Q5_K": (256, 176), "Q6_K": (256, 210),
       "IQ4_NL": (32, 18), "IQ4_XS": (256, 136), "TQ1_0": (256, 54), "TQ2_0": (256, 66), "MXFP4": (32, 17), "I32": (1, 4),
-      "I64": (1, 8), "U8": (1, 1),
+      "I64": (1, 8), "U8": (1, 1), "I16": (1, 2),
     ]
     #expect(DType.allCases.count == sizes.count)
     for dtype in DType.allCases { #expect((dtype.blockElements, dtype.blockBytes) == sizes[dtype.name] ?? (0, 0), "\(dtype)") }
-    #expect(DType.allCases.filter { !$0.isWeight } == [.i32, .i64, .u8])
-    #expect(DType.allCases.filter { !$0.isQuantized } == [.f32, .f16, .bf16, .i32, .i64, .u8])
+    #expect(DType.allCases.filter { !$0.isWeight } == [.i32, .i64, .u8, .i16])
+    #expect(DType.allCases.filter { !$0.isQuantized } == [.f32, .f16, .bf16, .i32, .i64, .u8, .i16])
   }
 
   @Test func byteCounts() {

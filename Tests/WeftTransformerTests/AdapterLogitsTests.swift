@@ -70,9 +70,9 @@ struct AdapterLogitsTests {
     let tokens: [Int32] = [1, 7, 20, 33]
     let mixture = ActiveMixture([(plain, 1), (all, -0.5)])
     let before = runner.logits(tokens, mixture: mixture)
-    let parts: [(adapter: ResidentAdapter, weight: Float)] = [(plain, 0.25), (all, 2)]
-    let others: [(adapter: ResidentAdapter, weight: Float)] = [(all, 1), (plain, 1)]
-    let reloaded: [(adapter: ResidentAdapter, weight: Float)] = [(try resident("plain", runner), 1), (all, 1)]
+    let parts: [ActiveMixture.Member] = [(plain, .test(0.25)), (all, .test(2))]
+    let others: [ActiveMixture.Member] = [(all, .test(1)), (plain, .test(1))]
+    let reloaded: [ActiveMixture.Member] = [(try resident("plain", runner), .test(1)), (all, .test(1))]
     #expect(mixture.reweight(parts))
     let expected = runner.logits(tokens, mixture: ActiveMixture(parts))
     #expect(runner.logits(tokens, mixture: mixture) == expected && before != expected)

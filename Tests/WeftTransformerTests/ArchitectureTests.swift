@@ -113,7 +113,7 @@ struct ArchitectureTests {
     let runner = try ModelRunner(Self.folder + "/" + name)
     let base = runner.logits(tokens)
     let (deltas, _) = try Self.mixture(name, "adapter", runner)
-    try runner.weights.fuse([(deltas, 1)])
+    try runner.weights.fuse([(deltas, .test(1))])
     #expect(relativeError(runner.logits(tokens), try golden.floats("logits")) <= measured * 2)
     runner.weights.unfuse([deltas])
     #expect(sameBits(runner.logits(tokens), base))

@@ -24,8 +24,8 @@ struct FuseTests {
     ("odd-heads/model.gguf", ["odd-heads"], 1.1e-6),
   ]
 
-  static func deltas(_ text: String, _ runner: ModelRunner) throws -> [(set: DeltaSet, weight: Float)] {
-    try Mixture(parsing: text).parts.map { (try runner.adapter($0.adapter).deltas, $0.weight) }
+  static func deltas(_ text: String, _ runner: ModelRunner) throws -> [(set: DeltaSet, part: Mixture.Part)] {
+    try Mixture(parsing: text).parts.map { (try runner.adapter($0.adapter).deltas, $0) }
   }
 
   @Test(arguments: cases) func fusedIsUnfused(base: String, mixtures: [String], error: Float) throws {

@@ -112,12 +112,19 @@ final class ModelRunner {
 
   /// A mixture of adapters of the goldens, from its text.
   func mixture(_ text: String) throws -> ActiveMixture {
-    ActiveMixture(
-      try Mixture(parsing: text).parts.map { part in
-        let deltas = try adapter(part.adapter).deltas
-        return (try ResidentAdapter(deltas, groups: weights.inputGroups, pool: pool), part.weight)
-      })
+    let mixture = try Mixture(parsing: text)
+    return ActiveMixture(
+      try mixture.parts.map { part in
+        let resident = try ResidentAdapter(adapter(part.adapter).deltas, groups: weights.inputGroups, pool: pool)
+        try transformer.reserve(for: resident)
+        return (resident, part)
+      }, scales: mixture.scales)
   }
+}
+
+extension Mixture.Part {
+  /// One adapter with this weight everywhere.
+  static func test(_ weight: Float) -> Mixture.Part { Mixture.Part(adapter: "test", weight: weight) }
 }
 
 /// The index of the largest value, the first of equals.

@@ -91,6 +91,9 @@ def to_float64(model):
     """Turn a float32 model into float64, with the rotary frequencies that float64 has. Within `float64_source`."""
     model.double()
     for module in model.modules():
+        # The classifier of X-LoRA remembers what it was made with.
+        if vars(module).get("dtype") == torch.float32:
+            module.dtype = torch.float64
         if hasattr(module, "inv_freq"):
             exact = type(module)(module.config)
             assert exact.inv_freq.dtype == torch.float64

@@ -20,7 +20,9 @@ LLAMA = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_p
 GPT2 = ["c_attn", "c_proj", "c_fc"]
 # The modules of which the first one with a delta is kept: if possible not square, so that its orientation shows.
 DELTAS = {
-    "llama": [f"model.layers.1.{name}" for name in ("self_attn.k_proj", "self_attn.v_proj", "mlp.down_proj", "self_attn.q_proj")],
+    "llama": [
+        f"model.layers.1.{name}" for name in ("self_attn.k_proj", "self_attn.v_proj", "mlp.down_proj", "self_attn.q_proj")
+    ],
     "gpt2": [f"transformer.h.1.{name}" for name in ("mlp.c_fc", "attn.c_attn")],
     "mixtral": ["model.layers.1.self_attn.k_proj"],
 }
@@ -45,7 +47,9 @@ class Case:
     inputs: dict = dataclasses.field(default_factory=dict)
     saving: dict = dataclasses.field(default_factory=dict)
     tokens: torch.Tensor = None
-    # (base) -> peft model, in place of get_peft_model.
+    # The adapter's folder below that of the case.
+    adapter: str = ""
+    # (base, folder) -> peft model, in place of get_peft_model.
     adapt: object = None
     # (peft model) -> None, after the noise.
     finish: object = None
@@ -66,10 +70,10 @@ class Case:
     def kind(self):
         return bases.BASES[self.base].kind
 
-    def adapted(self, base):
+    def adapted(self, base, folder):
         torch.manual_seed(self.seed)
         if self.adapt:
-            return self.adapt(base)
+            return self.adapt(base, folder)
         # peft changes dictionaries that it is given.
         return peft.get_peft_model(base, self.config(task_type="CAUSAL_LM", **copy.deepcopy(self.options)))
 
@@ -122,7 +126,12 @@ def logits_of(model, case, tokens):
 def tidy(folder, case):
     """Sets are written in an order that changes from run to run; the stored type; no file that nobody reads."""
     (folder / "README.md").unlink(missing_ok=True)
+    for inner in folder.iterdir():
+        if inner.is_dir():
+            tidy(inner, case)
     path = folder / "adapter_config.json"
+    if not path.exists():
+        return
     fields = json.loads(path.read_text())
     for key in ("target_modules", "target_parameters", "modules_to_save", "feedforward_modules", "exclude_modules"):
         if isinstance(fields.get(key), list):
@@ -148,10 +157,12 @@ def merged_parts(model, base, case, tokens):
     """The logits of the merged model and its deltas by module; or why peft cannot merge."""
     if case.unmergeable:
         return None, {}, case.unmergeable
+    if not hasattr(model.base_model, "merge_and_unload"):
+        return None, {}, "there is no weight to merge into"
     try:
         merged = model.merge_and_unload()
-    except (AttributeError, ValueError, TypeError, NotImplementedError, RuntimeError) as error:
-        return None, {}, f"{type(error).__name__}: {error}".split("\n")[0]
+    except (ValueError, NotImplementedError, RuntimeError) as error:
+        return None, {}, str(error).split("\n")[0] or type(error).__name__
     if case.deltas is None:
         deltas = {path: delta_of(merged, base, path) for path in DELTAS[case.kind]}
         deltas = dict([pair for pair in deltas.items() if pair[1].any()][:1])
@@ -181,7 +192,7 @@ def make(case, root):
     """Write the folder of a case; returns what the table tells of it."""
     base, folder = root / "bases" / case.base, root / case.name
     folder.mkdir(parents=True)
-    model = case.adapted(bases.load_base(base))
+    model = case.adapted(bases.load_base(base), folder)
     add_noise(model, case)
     if case.finish:
         case.finish(model)
@@ -216,6 +227,10 @@ def expect(case, base, folder, tokens, trained):
     if errors.get("merging", 0) > 1e-6:
         expected["merged"] = merged
     about = {"base": case.base, "peft": peft.__version__, "seed": case.seed, "unmergeable": why}
+    if "task_ids" in case.inputs:
+        about["task"] = case.inputs["task_ids"].item()
+    if case.adapter:
+        about["adapter"] = case.adapter
     about |= {key: f"{value:.1e}" for key, value in errors.items()}
     rounded = {key: value.to(torch.float32).contiguous() for key, value in expected.items()}
     save_file({"tokens": tokens.to(torch.int32), **rounded}, folder / "expected.safetensors", {"weft": json.dumps(about)})

@@ -45,7 +45,7 @@ def converted(name, features, **options):
     folder = tempfile.TemporaryDirectory()
     case = lora(name, features=features, case=dict(saving={"path_initial_model_for_weight_conversion": folder.name}), **options)
     # The folder lives as long as the function that fills it.
-    case.adapt = functools.partial(lambda _, base: convert_to_plain(case, base), folder)
+    case.adapt = functools.partial(lambda _, base, __: convert_to_plain(case, base), folder)
     return case
 
 
@@ -170,7 +170,14 @@ CASES = [
         target_parameters=EXPERTS,
         case=dict(deltas=[DOWN]),
     ),
-    lora("experts-one", "mixtral", "target_parameters: one", target_modules=[], target_parameters=EXPERTS[1:], case=dict(deltas=[])),
+    lora(
+        "experts-one",
+        "mixtral",
+        "target_parameters: one",
+        target_modules=[],
+        target_parameters=EXPERTS[1:],
+        case=dict(deltas=[]),
+    ),
     lora(
         "experts-router",
         "mixtral",
@@ -234,16 +241,37 @@ CASES = [
         features="use_bdlora: block-diagonal A or B",
         r=4,
         use_bdlora=peft.tuners.lora.config.BdLoraConfig(
-            target_modules_bd_a=["o_proj", "down_proj"], target_modules_bd_b=["q_proj", "k_proj", "up_proj"], nblocks=2, match_strict=False
+            target_modules_bd_a=["o_proj", "down_proj"],
+            target_modules_bd_b=["q_proj", "k_proj", "up_proj"],
+            nblocks=2,
+            match_strict=False,
         ),
     ),
-    lora("qalora", features="use_qalora: plain LoRA on a float base", use_qalora=True, qalora_group_size=8, target_modules=ATTENTION),
-    lora("velora", features="velora_config", velora_config=peft.tuners.lora.config.VeloraConfig(num_groups=4), target_modules=ATTENTION),
-    lora("monteclora", features="monteclora_config", monteclora_config=peft.tuners.lora.config.MontecloraConfig(num_samples=2), target_modules=["k_proj", "o_proj"]),
+    lora(
+        "qalora",
+        features="use_qalora: plain LoRA on a float base",
+        use_qalora=True,
+        qalora_group_size=8,
+        target_modules=ATTENTION,
+    ),
+    lora(
+        "velora",
+        features="velora_config",
+        velora_config=peft.tuners.lora.config.VeloraConfig(num_groups=4),
+        target_modules=ATTENTION,
+    ),
+    lora(
+        "monteclora",
+        features="monteclora_config",
+        monteclora_config=peft.tuners.lora.config.MontecloraConfig(num_samples=2),
+        target_modules=["k_proj", "o_proj"],
+    ),
     unreadable("pissa-niter", "a randomised SVD, which peft itself does not repeat", init_lora_weights="pissa_niter_4"),
     unreadable("corda", "needs its calibration data", init_lora_weights="corda"),
     unreadable("lora-ga", "peft loads it onto the unedited base", init_lora_weights="lora_ga"),
-    unreadable("loftq", "needs the same 4-bit quantiser", init_lora_weights="loftq", loftq_config={"loftq_bits": 4, "loftq_iter": 1}),
+    unreadable(
+        "loftq", "needs the same 4-bit quantiser", init_lora_weights="loftq", loftq_config={"loftq_bits": 4, "loftq_iter": 1}
+    ),
 ]
 
 

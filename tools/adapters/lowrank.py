@@ -15,7 +15,13 @@ vera = family("vera", peft.VeraConfig, r=4, target_modules=SHAPES)
 pvera = family("pvera", peft.PveraConfig, r=4, target_modules=SHAPES)
 vblora = family("vblora", peft.VBLoRAConfig, r=2, num_vectors=6, vector_length=8, topk=2, target_modules=SHAPES)
 randlora = family(
-    "randlora", peft.RandLoraConfig, r=6, randlora_alpha=12, save_projection=False, projection_prng_key=7, target_modules=SHAPES
+    "randlora",
+    peft.RandLoraConfig,
+    r=6,
+    randlora_alpha=12,
+    save_projection=False,
+    projection_prng_key=7,
+    target_modules=SHAPES,
 )
 gralora = family("gralora", peft.GraloraConfig, r=4, alpha=8, gralora_k=2, target_modules=SHAPES)
 delora = family("delora", peft.DeloraConfig, r=2, delora_lambda=3, target_modules=SHAPES)
@@ -51,10 +57,23 @@ CASES = [
     pvera(features="projections in the file; the mean path"),
     pvera("unsaved", features="save_projection false: from the seed", save_projection=False, projection_prng_key=6),
     vblora(features="all logits, top 2", case=dict(noise=0.4)),
-    vblora("top", features="save_only_topk_weights: indices and all weights but the last", save_only_topk_weights=True, topk=3, case=dict(noise=0.4)),
+    vblora(
+        "top",
+        features="save_only_topk_weights: indices and all weights but the last",
+        save_only_topk_weights=True,
+        topk=3,
+        case=dict(noise=0.4),
+    ),
     vblora("gpt2", "gpt2", "Conv1D", target_modules=GPT2, fan_in_fan_out=True, case=dict(noise=0.4)),
     randlora(features="bases from the seed"),
-    randlora("saved", features="bases in the file, once per layer as well", r=8, save_projection=True, target_modules=["k_proj"], layers_to_transform=[1]),
+    randlora(
+        "saved",
+        features="bases in the file, once per layer as well",
+        r=8,
+        save_projection=True,
+        target_modules=["k_proj"],
+        layers_to_transform=[1],
+    ),
     randlora("sparse", features="sparse bases from the seed", sparse=True),
     randlora("very-sparse", features="very sparse bases from the seed", very_sparse=True),
     randlora("gpt2", "gpt2", "Conv1D", target_modules=GPT2, fan_in_fan_out=True),
@@ -63,7 +82,14 @@ CASES = [
     gralora("hybrid", features="hybrid_r: plain LoRA besides", hybrid_r=2),
     gralora("gpt2", "gpt2", "Conv1D", target_modules=GPT2, fan_in_fan_out=True),
     delora(features="lambda and the norms of the base in the file"),
-    delora("patterns", "llama-bias", "rank_pattern, lambda_pattern; bias=delora_only", rank_pattern={"k_proj": 3}, lambda_pattern={"up_proj": 5}, bias="delora_only"),
+    delora(
+        "patterns",
+        "llama-bias",
+        "rank_pattern, lambda_pattern; bias=delora_only",
+        rank_pattern={"k_proj": 3},
+        lambda_pattern={"up_proj": 5},
+        bias="delora_only",
+    ),
     tinylora(features="one vector per module"),
     tinylora("tied", features="weight_tying 1: one vector for all", weight_tying=1.0),
     tinylora("half-tied", features="weight_tying 0.6: groups", weight_tying=0.6),
@@ -79,6 +105,9 @@ CASES = [
     deft("para", features="para: no residual", para=True),
     deft("alpha", features="relu, alpha / r", alpha=6, target_modules=["k_proj", "down_proj"]),
     deft("gpt2", "gpt2", "Conv1D", target_modules=GPT2, fan_in_fan_out=True),
-    psoft(features="needs the signs of torch's SVD", case=dict(refused="depends on the signs of the SVD that peft takes of the base")),
+    psoft(
+        features="needs the signs of torch's SVD",
+        case=dict(refused="depends on the signs of the SVD that peft takes of the base"),
+    ),
     adamss(features="needs k-means of scikit-learn", case=dict(refused="the rows of each subspace are not in the file")),
 ]

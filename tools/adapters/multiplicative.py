@@ -18,10 +18,22 @@ tokens = family("trainable-tokens", peft.TrainableTokensConfig, token_indices=[9
 
 CASES = [
     ia3(features="k, v scaled at the output, down at the input"),
-    ia3("all", "llama-bias", "all modules: output scales reach the bias", target_modules=LLAMA, feedforward_modules=["o_proj", "down_proj"]),
+    ia3(
+        "all",
+        "llama-bias",
+        "all modules: output scales reach the bias",
+        target_modules=LLAMA,
+        feedforward_modules=["o_proj", "down_proj"],
+    ),
     ia3("gpt2", "gpt2", "Conv1D", target_modules=GPT2, feedforward_modules=["c_proj"], fan_in_fan_out=True),
     ia3("none", "llama-bias", "no feedforward modules", target_modules=["k_proj", "up_proj"], feedforward_modules=[]),
-    ia3("modules-to-save", features="modules_to_save", target_modules=["k_proj"], feedforward_modules=[], modules_to_save=["lm_head", "model.norm"]),
+    ia3(
+        "modules-to-save",
+        features="modules_to_save",
+        target_modules=["k_proj"],
+        feedforward_modules=[],
+        modules_to_save=["lm_head", "model.norm"],
+    ),
     oft(features="Cayley-Neumann, 5 terms"),
     *[oft(f"neumann-{n}", features=f"Cayley-Neumann, {n} terms", num_cayley_neumann_terms=n) for n in (1, 2, 3, 4, 6)],
     oft("exact", features="Cayley by solving", use_cayley_neumann=False),
@@ -30,7 +42,12 @@ CASES = [
     oft("shared", features="one block for all", block_share=True),
     oft("blocks", features="r in place of the block size", r=4, oft_block_size=0),
     oft("bias", "llama-bias", "beside biases"),
-    oft("embedding", features="embed_tokens", target_modules=["embed_tokens"], case=dict(deltas=["model.embed_tokens"], saving=dict(save_embedding_layers=False))),
+    oft(
+        "embedding",
+        features="embed_tokens",
+        target_modules=["embed_tokens"],
+        case=dict(deltas=["model.embed_tokens"], saving=dict(save_embedding_layers=False)),
+    ),
     boft(features="block size 4"),
     boft("blocks", "llama-bias", "2 blocks, beside biases", boft_block_size=0, boft_block_num=4),
     hra(features="products of reflections"),

@@ -101,7 +101,7 @@ extension LoRA.Factors {
     do {
       removed = try options.residual.factors(
         of: weight, size: size, rank: rank, scale: scale, isTransposed: options.isTransposed)
-    } catch { throw .linearAlgebra(error) }
+    } catch { throw .linearAlgebra(location: "weights of the base", error) }
     let own = b.floats()
     let (left, right) = (b.columns, removed.count)
     var wide: [Float] = []
@@ -144,7 +144,7 @@ extension LoRA.Factors {
     _ b: [Float], _ a: [Float], _ rows: Int, _ rank: Int, _ columns: Int
   ) throws(AdapterError) -> [Float] {
     do { return try LinearAlgebra.product(b, a, rows: rows, inner: rank, columns: columns) } catch {
-      throw .linearAlgebra(error)
+      throw .linearAlgebra(location: "weights of the base", error)
     }
   }
 }

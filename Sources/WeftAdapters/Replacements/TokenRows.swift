@@ -118,7 +118,7 @@ extension AdapterFolder {
 
 extension DeltaBuilder {
   /// Replaces rows of the head: adds the difference of the new row and the base's.
-  fileprivate mutating func addRows(_ rows: TokenRows.Rows, to head: BaseModule) throws(AdapterError) {
+  mutating func addRows(_ rows: TokenRows.Rows, to head: BaseModule) throws(AdapterError) {
     let values = try values()
     let size = base.size(of: head)
     let own = base.shape.isTied ? [] : values.weight(of: head)

@@ -20,11 +20,11 @@ enum BottleneckAdapter {
     let parts = try parts(&files, base.shape)
     var deltas = DeltaSet()
     for (place, prefix) in parts.sorted(by: { $0.value < $1.value }) {
-      do throws(DeltaError) {
-        let module = try module(prefix, config, &files, hidden: base.shape.embedding.hiddenSize)
-        let site: HiddenSite = place.isAttention ? .attentionOutput(place.layer) : .feedForwardOutput(place.layer)
-        deltas.hidden[site] = [.bottleneck(try module())]
-      } catch let error as DeltaError { throw .part(location: files.tensorsLocation, part: prefix, error) }
+      let module = try module(prefix, config, &files, hidden: base.shape.embedding.hiddenSize)
+      let site: HiddenSite = place.isAttention ? .attentionOutput(place.layer) : .feedForwardOutput(place.layer)
+      do throws(DeltaError) { deltas.hidden[site] = [.bottleneck(try module())] } catch {
+        throw .part(location: files.tensorsLocation, part: prefix, error)
+      }
     }
     return deltas
   }

@@ -50,9 +50,8 @@ extension AdapterFolder {
     let count = self.shape(of: pool).first ?? 0
     let shard = length / shape[1]
     try requireShape(pool, [count, shard])
-    let tensor = try pools[pool] ?? takeWeights(pool)
-    pools[pool] = tensor
-    let values = tensor.floats()
+    if pools[pool] == nil { pools[pool] = try takeWeights(pool) }
+    let values = pools[pool]?.floats() ?? []
     let indices = try takeIndices(index, shape: shape, below: count)
     return (0..<shape[0]).map { row in
       indices[row * shape[1]..<(row + 1) * shape[1]].flatMap { values[$0 * shard..<($0 + 1) * shard] }

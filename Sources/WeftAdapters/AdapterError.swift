@@ -53,6 +53,12 @@ package enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
   case linearAlgebra(location: String, LinearAlgebraError)
   /// A family whose change depends on the base's weights, read with a base of which only the shape is known.
   case needsBaseWeights(location: String)
+  /// A model that is to be compared with the base and cannot be read.
+  case unreadableModel(location: String, reason: String)
+  /// A model of other sizes than the base.
+  case otherModel(location: String, part: String, expected: String, found: String)
+  /// A model that is the base itself.
+  case noDifference(location: String)
   /// Files from which the trained change cannot be computed. `reason` is a sentence; `remedy` says what the user can do.
   case notReproducible(location: String, reason: String, remedy: String)
   /// Tensors of the right shape that do not make up a delta (element type, scale).
@@ -109,6 +115,10 @@ package enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
     case .linearAlgebra(let location, let error): "\(location): \(error)"
     case .needsBaseWeights(let location):
       "\(location): expected a base with its weights, found only its shape: this adapter changes what the weights are"
+    case .unreadableModel(let location, let reason): "\(location): not readable as a model like the base: \(reason)"
+    case .otherModel(let location, let part, let expected, let found):
+      "\(location): \(part): expected \(expected), as in the base, found \(found)"
+    case .noDifference(let location): "\(location): expected a model that differs from the base, found the same weights"
     case .notReproducible(let location, let reason, let remedy): "\(location): \(reason); \(remedy)"
     case .delta(let location, let site, let error): "\(location): \(site): \(error)"
     case .part(let location, let part, let error): "\(location): \(part): \(error)"

@@ -5,41 +5,41 @@ internal import WeftTensors
 
 extension DeltaBuilder {
   /// Takes all tensors that are called like parameters of the base (`<module>.weight`, `<module>.bias`): they take the place of
-  /// the base's. Weights are [out, in], as `BaseShape` has them.
+  /// the base's. Weights are [out, in]; norms are as files of transformers have them.
   mutating func replaceParameters(_ files: inout AdapterFolder) throws(AdapterError) {
-    let shape = base.shape
+    var norms: [NormSite: (norm: BaseNorm, weight: [Float]?, bias: [Float]?)] = [:]
     for name in files.tensorNames {
-      guard let (path, parameter) = AdapterFolder.split(name, ["weight", "bias"]) else { continue }
-      if let norm = shape.norm(at: path) {
-        guard parameter == "weight" else { continue }
-        try replace(norm, name, &files)
-      } else if shape.isEmbedding(path), parameter == "weight" {
-        let tensor = try files.take(name, shape: [shape.embedding.vocabularySize, shape.embedding.hiddenSize])
-        deltas.embedding.append(.replace(tensor))
-        if shape.isTied, let head = shape.modules.last(where: { $0.sites == [.outputHead] }) {
-          try add(to: head) { _ throws(DeltaError) in .replace(try WeightReplacement(tensor)) }
-        }
-      } else if let module = shape.module(at: path) {
-        let size = base.size(of: module)
-        if parameter == "weight" {
-          let tensor = try files.take(name, shape: [size.out, size.in])
-          try add(to: module) { rows throws(DeltaError) in .replace(try WeightReplacement(tensor.slice(rows: rows))) }
+      guard let tensor = BaseTensorName(name, base: base.shape), !tensor.isWrapped else { continue }
+      switch tensor.owner {
+      case .norm(let norm):
+        let values = try files.takeFloats(name, shape: [norm.size])
+        if tensor.isBias {
+          norms[norm.site, default: (norm, nil, nil)].bias = values
         } else {
+          norms[norm.site, default: (norm, nil, nil)].weight = values.map { $0 + norm.offset }
+        }
+      case .embedding(let embedding):
+        let weight = try files.take(name, shape: [embedding.vocabularySize, embedding.hiddenSize])
+        deltas.embedding.append(.replace(weight))
+        guard base.shape.isTied, let head = base.shape.modules.last(where: { $0.sites == [.outputHead] }) else { continue }
+        try add(to: head) { _ throws(DeltaError) in .replace(try WeightReplacement(weight)) }
+      case .linear(let module):
+        let size = base.size(of: module)
+        if tensor.isBias {
           let values = try files.takeFloats(name, shape: [size.out])
           try add(to: module) { rows throws(DeltaError) in .bias(try BiasDelta(Array(values[rows]), isReplacement: true)) }
+        } else {
+          let weight = try files.take(name, shape: [size.out, size.in])
+          try add(to: module) { rows throws(DeltaError) in .replace(try WeightReplacement(weight.slice(rows: rows))) }
         }
+      case .stacked: continue
       }
     }
-  }
-
-  /// A norm's weight, with the bias beside it if there is one.
-  private mutating func replace(_ norm: BaseNorm, _ name: String, _ files: inout AdapterFolder) throws(AdapterError) {
-    let weight = try files.takeFloats(name, shape: [norm.size])
-    let bias = name.dropLast("weight".count) + "bias"
-    let values = try files.has(bias) ? files.takeFloats(bias, shape: [norm.size]) : nil
-    do throws(DeltaError) {
-      deltas.norms[norm.site] = try NormReplacement(weight: weight.map { $0 + norm.offset }, bias: values)
-    } catch { throw .malformedDelta(location: files.tensorsLocation, place: norm.path, error) }
+    for (site, entry) in norms {
+      do throws(DeltaError) { deltas.norms[site] = try NormReplacement(weight: entry.weight, bias: entry.bias) } catch {
+        throw .part(location: files.tensorsLocation, part: entry.norm.path, error)
+      }
+    }
   }
 }
 
@@ -52,30 +52,12 @@ extension AdapterFolder {
     }
     return (0..<tensor.elementCount).map { UInt32(littleEndian: tensor.base.loadUnaligned(fromByteOffset: $0 * 4, as: UInt32.self)) }
   }
-
-  /// The elements of a tensor of I32 or I64.
-  mutating func takeIntegers(_ name: String) throws(AdapterError) -> [Int] {
-    let tensor = try take(name)
-    switch tensor.dtype {
-    case .i32:
-      return (0..<tensor.elementCount).map {
-        Int(Int32(littleEndian: tensor.base.loadUnaligned(fromByteOffset: $0 * 4, as: Int32.self)))
-      }
-    case .i64:
-      return (0..<tensor.elementCount).map {
-        Int(Int64(littleEndian: tensor.base.loadUnaligned(fromByteOffset: $0 * 8, as: Int64.self)))
-      }
-    default: throw .wrongType(location: tensorsLocation, tensor: name, expected: "I32 or I64", found: tensor.dtype.name)
-    }
-  }
 }
 
 extension Tensor {
   /// A matrix of floats turned round, in its own format.
   func transposed() throws(AdapterError) -> Tensor {
-    let (rows, columns, values) = (rows, columns, floats())
-    var turned = [Float](repeating: 0, count: values.count)
-    for row in 0..<rows { for column in 0..<columns { turned[column * rows + row] = values[row * columns + column] } }
+    let turned = LinearAlgebra.transposed(floats(), rows: rows, columns: columns)
     do { return try Tensor(rounding: turned, shape: [columns, rows], to: dtype) } catch { throw .storage(error) }
   }
 }

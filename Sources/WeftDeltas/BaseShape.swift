@@ -150,6 +150,14 @@ package struct BaseShape: Sendable {
     return modules.filter { $0.parameter != nil && spellings.contains($0.path) }
   }
 
+  /// Whether a path, with or without the root, is that of a decoder layer, whatever its number.
+  package func isLayer(_ path: String) -> Bool {
+    guard let number = path.lastIndex(of: "."), let module = modules.first?.path else { return false }
+    // Modules are in the order of the model: the first is in layer 0.
+    guard let zero = module.firstRange(of: ".0.") else { return false }
+    return spellings(of: String(path[...number])).contains(String(module[...zero.lowerBound]))
+  }
+
   /// True when the path would name a module if its layer number were in range.
   package func isBeyondLayers(_ path: String) -> Bool {
     var parts = path.split(separator: ".", omittingEmptySubsequences: false).map(String.init)

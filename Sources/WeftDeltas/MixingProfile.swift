@@ -114,7 +114,7 @@ package struct MixingProfile: Sendable {
     }
     for delta in deltas.embedding {
       switch delta {
-      case .lowRank: break
+      case .lowRank, .sum, .positions: break
       case .rows(let tokens, _): for token in tokens { claim(.replacedEmbedding, .token(token)) }
       case .replace: claim(.replacedEmbedding, .embedding)
       case .scale: claim(.scaledEmbedding, .embedding)

@@ -37,7 +37,7 @@ extension DeltaOperator {
 extension EmbeddingDelta {
   package var mixingRule: MixingRule {
     switch self {
-    case .lowRank: .sum
+    case .lowRank, .sum, .positions: .sum
     case .rotate: .ordered
     case .rows, .replace, .scale: .exclusive
     }

@@ -7,6 +7,8 @@ internal import WeftTensors
 enum EmbeddingOperation {
   /// A' [vocabulary, rank] and B [hidden, rank].
   case lowRank(a: UnsafePointer<Float>, b: UnsafePointer<Float>, rank: Int, scale: Float)
+  case sum(Tensor)
+  case positions(Tensor)
   case rows(tokens: UnsafePointer<Int32>, count: Int, vectors: UnsafePointer<Float>)
   case replace(Tensor)
   case scale(UnsafePointer<Float>)
@@ -22,6 +24,8 @@ enum EmbeddingOperation {
         for r in 0..<rank { for token in 0..<vocabulary { turned[token * rank + r] = a[r * vocabulary + token] } }
         operations.append(
           .lowRank(a: try memory.keep(turned), b: try memory.keep(factors.b.floats()), rank: rank, scale: factors.scale))
+      case .sum(let matrix): operations.append(.sum(matrix))
+      case .positions(let matrix): operations.append(.positions(matrix))
       case .rows(let tokens, let vectors):
         operations.append(
           .rows(tokens: try memory.keep(tokens), count: tokens.count, vectors: try memory.keep(vectors.floats())))
@@ -47,6 +51,8 @@ enum EmbeddingOperation {
         for r in 0..<rank { sum += b[h * rank + r] * column[r] }
         e[h] += weight * scale * sum
       }
+    case .sum(let matrix): matrix.addRow(Int(token), to: e, weight: weight)
+    case .positions: break
     case .rows(let tokens, let count, let vectors):
       var (low, high) = (0, count)
       while low < high {
@@ -68,6 +74,23 @@ enum EmbeddingOperation {
           }
         }
       }
+    }
+  }
+
+  /// Adds what the adapter adds to the learned position of a token.
+  @inline(__always)
+  func applyPosition(_ e: UnsafeMutablePointer<Float>, position: Int, weight: Float) {
+    if case .positions(let matrix) = self { matrix.addRow(position, to: e, weight: weight) }
+  }
+}
+
+extension Tensor {
+  /// e += weight * row.
+  fileprivate func addRow(_ row: Int, to e: UnsafeMutablePointer<Float>, weight: Float) {
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: columns) { values in
+      guard let base = values.baseAddress else { return }
+      dequantizeRow(row, into: base)
+      for i in 0..<columns { e[i] += weight * base[i] }
     }
   }
 }

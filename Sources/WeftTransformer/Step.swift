@@ -36,6 +36,7 @@ struct Step {
         if let positions = weights.positions {
           positions.dequantizeRow(position, into: workspace.projected.row(row))
           kernels.add(hidden, workspace.projected.row(row), count: config.hiddenSize)
+          changePosition(hidden, row)
         }
         var table = workspace.rotary.row(row)
         for rotary in rotaries {
@@ -57,6 +58,19 @@ struct Step {
         for operation in adapter.embedding {
           operation.apply(
             hidden, token: batch.tokens[row], weight: entry.embeddingWeight, hiddenSize: config.hiddenSize)
+        }
+      }
+    }
+  }
+
+  /// What the adapters of a row do to its learned position.
+  @inline(__always)
+  private func changePosition(_ hidden: UnsafeMutablePointer<Float>, _ row: Int) {
+    guard batch.layout.entryCount > 0 else { return }
+    for entry in batch.layout.entries(of: row) {
+      entry.adapter._withUnsafeGuaranteedRef { adapter in
+        for operation in adapter.embedding {
+          operation.applyPosition(hidden, position: Int(batch.positions[row]), weight: entry.embeddingWeight)
         }
       }
     }

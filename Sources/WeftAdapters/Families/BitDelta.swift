@@ -28,12 +28,8 @@ enum BitDelta {
       let coefficient = try files.takeNumber(tensors.name("coeff"))
       var planes = [UInt32](repeating: 0, count: bits.count)
       for word in 0..<words { for row in 0..<size.out { planes[row * words + word] = bits[word * size.out + row] } }
-      let matrix: StructuredMatrix
-      do { matrix = try StructuredMatrix.signs(planes: planes, out: size.out, in: size.in) } catch {
-        throw AdapterError(error, mask, files)
-      }
-      try builder.add(to: tensors.module) { rows throws(DeltaError) in
-        .structured(try StructuredDelta(matrix, scale: coefficient, rows: rows))
+      try builder.addStructured(scale: coefficient, to: tensors.module) { () throws(StructuredError) in
+        try .signs(planes: planes, out: size.out, in: size.in)
       }
     }
     for tensors in try files.modules(["A", "B"], base: base.shape) {

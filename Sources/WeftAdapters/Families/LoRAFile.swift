@@ -139,7 +139,7 @@ extension DeltaBuilder {
   /// Adds a change of the embedding.
   mutating func addEmbedding(_ make: () throws(DeltaError) -> EmbeddingDelta) throws(AdapterError) {
     do throws(DeltaError) { deltas.embedding.append(try make()) } catch {
-      throw .malformedDelta(location: location, place: "embedding", error)
+      throw .part(location: location, part: "embedding", error)
     }
   }
 }

@@ -50,22 +50,11 @@ extension AdapterFolder {
     let count = self.shape(of: pool).first ?? 0
     let shard = length / shape[1]
     try requireShape(pool, [count, shard])
-    let tensor = try pools[pool] ?? takeWeights(pool)
-    pools[pool] = tensor
-    let values = tensor.floats()
-    let indices = try takeIntegers(index)
-    var rows: [[Float]] = []
-    for row in 0..<shape[0] {
-      var vector: [Float] = []
-      for place in indices[row * shape[1]..<(row + 1) * shape[1]] {
-        guard place >= 0, place < count else {
-          throw .wrongValue(
-            location: tensorsLocation, tensor: index, expected: "rows of \(pool), 0 to \(count - 1)", found: "\(place)")
-        }
-        vector += values[place * shard..<(place + 1) * shard]
-      }
-      rows.append(vector)
+    if pools[pool] == nil { pools[pool] = try takeWeights(pool) }
+    let values = pools[pool]?.floats() ?? []
+    let indices = try takeIndices(index, shape: shape, below: count)
+    return (0..<shape[0]).map { row in
+      indices[row * shape[1]..<(row + 1) * shape[1]].flatMap { values[$0 * shard..<($0 + 1) * shard] }
     }
-    return rows
   }
 }

@@ -16,7 +16,7 @@ enum ScaleAndShift {
   ) throws(AdapterError) -> DeltaSet {
     var builder = DeltaBuilder(base, files)
     for norm in base.shape.norms { try add(norm, &files, &builder) }
-    for tensors in try files.modules(parameters, base: base.shape, except: base.shape.norms.map(\.path)) {
+    for tensors in try files.modules(parameters, base: base.shape) {
       let count = base.size(of: tensors.module).out
       let scale = try tensors.names["ssf_scale"].map { name throws(AdapterError) in try files.takeFloats(name, shape: [count]) }
       let shift = try tensors.names["ssf_shift"].map { name throws(AdapterError) in try files.takeFloats(name, shape: [count]) }
@@ -42,12 +42,14 @@ enum ScaleAndShift {
       throw .unknownTensor(
         location: files.tensorsLocation, tensor: names[1], expected: "no shift of a norm without a bias (RMSNorm)")
     }
-    guard let own = try builder.values().norm(norm.site) else { throw .needsBaseWeights(location: files.path) }
+    guard let own = try builder.values().norm(norm.site), let weight = own.weight else {
+      throw .needsBaseWeights(location: files.path)
+    }
     let factors = scale ?? [Float](repeating: 1, count: norm.size)
     do throws(DeltaError) {
       var bias = own.bias.map { zip($0, factors).map { $0 * $1 } }
       if let shift { bias = zip(bias ?? shift.map { _ in 0 }, shift).map { $0 + $1 } }
-      builder.deltas.norms[norm.site] = try NormReplacement(weight: zip(own.weight, factors).map { $0 * $1 }, bias: bias)
-    } catch { throw .malformedDelta(location: files.tensorsLocation, place: norm.path, error) }
+      builder.deltas.norms[norm.site] = try NormReplacement(weight: zip(weight, factors).map { $0 * $1 }, bias: bias)
+    } catch { throw .part(location: files.tensorsLocation, part: norm.path, error) }
   }
 }

@@ -43,7 +43,7 @@ extension ModelWeights {
     }
     for (site, norm) in deltas.flatMap({ $0.set.norms }) {
       guard let own = norms[site] else { continue }
-      write(norm.weight, to: own.weight)
+      if let weight = norm.weight { write(weight, to: own.weight) }
       if let bias = norm.bias, let storage = own.bias { write(bias, to: storage) }
     }
   }

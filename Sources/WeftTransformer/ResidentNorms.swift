@@ -14,7 +14,7 @@ struct ResidentNorms {
   static let output = 0
 
   let count: Int
-  /// `weight` is nil where the base's norm stays. Two pointers for each place: weight, bias.
+  /// Two pointers for each place: weight, bias; nil where the base's stays.
   let table: UnsafePointer<UnsafePointer<Float>?>
 
   init(_ norms: [NormSite: NormReplacement], _ memory: ResidentMemory) throws(StorageError) {
@@ -29,7 +29,7 @@ struct ResidentNorms {
         case .layer(let layer, let role): ResidentNorms.index(layer, role)
         case .output: ResidentNorms.output
         }
-      pointers[2 * index] = try memory.keep(norm.weight)
+      pointers[2 * index] = try norm.weight.map { weight throws(StorageError) in try memory.keep(weight) }
       pointers[2 * index + 1] = try norm.bias.map { bias throws(StorageError) in try memory.keep(bias) }
     }
     count = last + 1
@@ -39,7 +39,7 @@ struct ResidentNorms {
   /// The replaced norm at a place, or nil.
   @inline(__always)
   func norm(_ index: Int, own: DecoderLayer.Norm) -> DecoderLayer.Norm? {
-    guard index < count, let weight = table[2 * index] else { return nil }
-    return DecoderLayer.Norm(weight: weight, bias: table[2 * index + 1] ?? own.bias)
+    guard index < count, table[2 * index] != nil || table[2 * index + 1] != nil else { return nil }
+    return DecoderLayer.Norm(weight: table[2 * index] ?? own.weight, bias: table[2 * index + 1] ?? own.bias)
   }
 }

@@ -23,7 +23,8 @@ package enum AdapterMark: Sendable, Equatable {
   package var text: String {
     switch self {
     case .peftType(let type): "adapter_config.json with peft_type \(type), adapter_model.safetensors"
-    case .peftOption(let type, let option): "adapter_config.json with peft_type \(type) and \(option), adapter_model.safetensors"
+    case .peftOption(let type, let option):
+      "adapter_config.json with peft_type \(type) and \(option), adapter_model.safetensors"
     case .folder(let tensors): "adapter_config.json, \(tensors)"
     case .metadata(let key, let value): "GGUF with \(key) = \(value)"
     case .tensors(let endings): "a safetensors file with " + endings.map { "*\($0)" }.joined(separator: " or ")

@@ -56,7 +56,8 @@ enum ArrowPrototype {
       let (q, r) = try LinearAlgebra.qr(LinearAlgebra.transposed(a, rows: rank, columns: size.in), rows: size.in, columns: rank)
       let count = min(size.in, rank)
       let small = try LinearAlgebra.product(
-        factors.b.floats().map { Double($0) }, transposed: false, r, transposed: true, rows: size.out, inner: rank, columns: count)
+        factors.b.floats().map { Double($0) }, transposed: false, r, transposed: true, rows: size.out, inner: rank,
+        columns: count)
       let first = Array(try LinearAlgebra.singularValues(of: small, rows: size.out, columns: count).vT[..<count])
       return try LinearAlgebra.product(q, first, rows: size.in, inner: count, columns: 1).map { Float($0) }
     } catch { throw .linearAlgebra(location: location, error) }

@@ -52,6 +52,11 @@ final class ModelRunner {
     }
   }
 
+  /// Calls `body` with the block table of the first sequence.
+  func withBlocks(_ body: (UnsafePointer<Int32>) -> Void) {
+    blocks[0].withUnsafeBufferPointer { body($0.baseAddress!) }
+  }
+
   /// Logits [T, V] of every position of every sequence, at most `chunk` tokens of each in a step.
   func logits(_ rows: [Row], chunk: Int? = nil) -> [[Float]] {
     var results = [[Float]](repeating: [], count: rows.count)

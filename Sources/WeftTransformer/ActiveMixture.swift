@@ -24,6 +24,7 @@ package final class ActiveMixture {
     let offset: Int
     let hasOperations: Bool
     let norms: ResidentNorms?
+    let hidden: ResidentHidden.Table?
     /// Whether scales of several adapters are averaged; otherwise they are multiplied.
     let averagesScales: Bool
     /// The adapter itself, for what a step does once per row or layer.
@@ -60,7 +61,8 @@ package final class ActiveMixture {
         to: Entry(
           groups: adapter.groupTable, weight: part.weight, weights: tables.0 > 0 ? .allocate(capacity: tables.0) : nil,
           layerWeights: tables.1 > 0 ? .allocate(capacity: tables.1) : nil, embeddingWeight: part.embeddingWeight,
-          offset: offset, hasOperations: adapter.hasOperations, norms: adapter.norms, averagesScales: averagesScales,
+          offset: offset, hasOperations: adapter.hasOperations, norms: adapter.norms, hidden: adapter.hidden?.table,
+          averagesScales: averagesScales,
           adapter: .passUnretained(adapter)))
       write(part, to: index)
       offset += adapter.width

@@ -19,9 +19,10 @@ struct RowLayout {
   var segmentCount = 0
   /// Active adapters of all segments together.
   var entryCount = 0
-  /// Those of them that do more to linear maps than low rank, and those that replace norms.
+  /// Those of them that do more to linear maps than low rank, those that replace norms, and those that change hidden states.
   var operationCount = 0
   var normCount = 0
+  var hiddenCount = 0
   let segments: UnsafeMutablePointer<Segment>
 
   mutating func append(_ segment: Segment) {
@@ -31,6 +32,7 @@ struct RowLayout {
     for entry in segment.entries {
       if entry.hasOperations { operationCount += 1 }
       if entry.norms != nil { normCount += 1 }
+      if entry.hidden != nil { hiddenCount += 1 }
     }
     rowCount += segment.rowCount
   }
@@ -57,6 +59,7 @@ struct RowLayout {
     entryCount = 0
     operationCount = 0
     normCount = 0
+    hiddenCount = 0
   }
 
   /// The active adapters of a row.

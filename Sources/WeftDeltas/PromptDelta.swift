@@ -42,18 +42,25 @@ package struct GatedPrompt: Sendable {
   package let keys: Tensor
   package let values: Tensor
   package let gate: Float
+  package let headDimension: Int
   /// Whether the result goes through the output projection; PEFT adds that of GPT-2 behind it.
   package let isProjected: Bool
 
-  package init(keys: Tensor, values: Tensor, gate: Float, isProjected: Bool = true) throws(DeltaError) {
+  package init(
+    keys: Tensor, values: Tensor, gate: Float, headDimension: Int, isProjected: Bool = true
+  ) throws(DeltaError) {
     guard keys.shape.count == 2, keys.shape == values.shape, keys.elementCount > 0, keys.dtype == .f32, values.dtype == .f32
     else {
       throw .malformed(factor: "keys", expected: "two F32 matrices of one shape", found: "\(keys.shape), \(values.shape)")
+    }
+    guard headDimension > 0, keys.columns % headDimension == 0 else {
+      throw .malformed(factor: "keys", expected: "whole heads of \(headDimension)", found: "\(keys.shape)")
     }
     guard gate.isFinite else { throw .malformed(factor: "gate", expected: "a finite number", found: "\(gate)") }
     self.keys = keys
     self.values = values
     self.gate = gate
+    self.headDimension = headDimension
     self.isProjected = isProjected
   }
 }

@@ -24,6 +24,7 @@ package final class ActiveMixture {
     let offset: Int
     let hasOperations: Bool
     let norms: ResidentNorms?
+    let gatedPrompts: ResidentGatedPrompts?
     let hidden: ResidentHidden.Table?
     /// Whether scales of several adapters are averaged; otherwise they are multiplied.
     let averagesScales: Bool
@@ -61,8 +62,8 @@ package final class ActiveMixture {
         to: Entry(
           groups: adapter.groupTable, weight: part.weight, weights: tables.0 > 0 ? .allocate(capacity: tables.0) : nil,
           layerWeights: tables.1 > 0 ? .allocate(capacity: tables.1) : nil, embeddingWeight: part.embeddingWeight,
-          offset: offset, hasOperations: adapter.hasOperations, norms: adapter.norms, hidden: adapter.hidden?.table,
-          averagesScales: averagesScales,
+          offset: offset, hasOperations: adapter.hasOperations, norms: adapter.norms,
+          gatedPrompts: adapter.gatedPrompts, hidden: adapter.hidden?.table, averagesScales: averagesScales,
           adapter: .passUnretained(adapter)))
       write(part, to: index)
       offset += adapter.width

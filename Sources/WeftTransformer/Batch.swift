@@ -22,6 +22,8 @@ struct RowLayout {
   /// Those of them that do more to linear maps than low rank, those that replace norms, and those that change hidden states.
   var operationCount = 0
   var normCount = 0
+  /// Those that have prompts inside attention.
+  var gatedPromptCount = 0
   var hiddenCount = 0
   let segments: UnsafeMutablePointer<Segment>
 
@@ -32,6 +34,7 @@ struct RowLayout {
     for entry in segment.entries {
       if entry.hasOperations { operationCount += 1 }
       if entry.norms != nil { normCount += 1 }
+      if entry.gatedPrompts != nil { gatedPromptCount += 1 }
       if entry.hidden != nil { hiddenCount += 1 }
     }
     rowCount += segment.rowCount
@@ -59,6 +62,7 @@ struct RowLayout {
     entryCount = 0
     operationCount = 0
     normCount = 0
+    gatedPromptCount = 0
     hiddenCount = 0
   }
 
@@ -136,7 +140,7 @@ package final class Batch {
     mixtures.removeAll(keepingCapacity: true)
   }
 
-  /// Appends rows of one sequence. The tokens must be inside the vocabulary, the rows must fit, and the block table must cover
+  /// Appends rows of one sequence. The tokens must be inside the vocabulary or those of the mixture's prompt, the rows must fit, and the block table must cover
   /// `firstPosition + tokens.count` positions and stay valid until the step is over.
   package func append(
     tokens new: UnsafeBufferPointer<Int32>, firstPosition: Int, blockTable: UnsafePointer<Int32>, mixture: ActiveMixture?,

@@ -56,6 +56,8 @@ package struct ModelConfig: Sendable, Equatable {
   package var positionRows = 0
 
   package var embeddingScale: Float = 1
+  /// The same of embeddings that are no token's (prompts): another where the embedding itself scales its rows (Gemma).
+  package var promptScale: Float = 1
   /// Multiplies what attention and feed-forward add to the residual stream.
   package var residualScale: Float = 1
   /// Multiplies the scores of attention.

@@ -42,6 +42,8 @@ package final class ResidentAdapter: @unchecked Sendable {
   let norms: ResidentNorms?
   let hidden: ResidentHidden?
   let embedding: [EmbeddingOperation]
+  let prompt: ResidentPrompt?
+  let gatedPrompts: ResidentGatedPrompts?
   /// Floats of u that the widest group needs, in whole tiles.
   package let width: Int
   /// Whether it does more to linear maps than low rank.
@@ -94,6 +96,10 @@ package final class ResidentAdapter: @unchecked Sendable {
     do throws(StorageError) {
       norms = deltas.norms.isEmpty ? nil : try ResidentNorms(deltas.norms, memory)
       embedding = try EmbeddingOperation.all(deltas.embedding, memory)
+      prompt = try deltas.prompt.map { prompt throws(StorageError) in try ResidentPrompt(prompt, memory) }
+      gatedPrompts =
+        deltas.gatedPrompts.isEmpty
+        ? nil : try ResidentGatedPrompts(deltas.gatedPrompts, threads: threads ?? pool.threadCount, memory)
     } catch { throw .storage(error) }
   }
 

@@ -80,6 +80,10 @@ extension Step {
           group: group, headDimension: config.headDimension, firstPosition: segment.firstPosition + first,
           blockTable: segment.blockTable, keys: keys, values: keys + cache.keyBytes, blockStride: cache.blockStride,
           scale: config.attentionScale, window: layer.config.window, softcap: config.attentionSoftcap), cache.dtype)
+      if batch.layout.gatedPromptCount > 0 {
+        addGatedPrompts(
+          layerIndex, layer, head: head, rows: row..<row + rows, of: segment, isProjected: true, to: memory)
+      }
       if inPlace {
         for row in row..<row + rows {
           memory.quantize(row: row, begin: head * width, end: (head + 1) * width, kernels)

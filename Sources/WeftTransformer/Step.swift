@@ -26,9 +26,13 @@ struct Step {
     worker.slices(batch.rowCount, grain: rowGrain) { rows in
       for row in rows {
         let (hidden, position) = (workspace.hidden.row(row), Int(batch.positions[row]))
-        weights.embedding.dequantizeRow(Int(batch.tokens[row]), into: hidden)
-        changeEmbedding(hidden, row)
-        if config.embeddingScale != 1 { kernels.scale(hidden, by: config.embeddingScale, count: config.hiddenSize) }
+        if batch.tokens[row] < 0 {
+          embedPrompt(hidden, row)
+        } else {
+          weights.embedding.dequantizeRow(Int(batch.tokens[row]), into: hidden)
+          changeEmbedding(hidden, row)
+          if config.embeddingScale != 1 { kernels.scale(hidden, by: config.embeddingScale, count: config.hiddenSize) }
+        }
         if let positions = weights.positions {
           positions.dequantizeRow(position, into: workspace.projected.row(row))
           kernels.add(hidden, workspace.projected.row(row), count: config.hiddenSize)
@@ -131,6 +135,7 @@ struct Step {
     multiply(layer.output, workspace.projected, workspace.attentionOut, layout: batch.layout)
     worker.slices(batch.rowCount, grain: rowGrain) { rows in
       layer.output.finish(workspace.projected, part: 0, rows: rows, layout: batch.layout, low: workspace.low, kernels)
+      addGatedPromptsBehindProjection(index, layer, rows: rows)
       for row in rows {
         addToHidden(
           row, index, .attentionOutput, layer.attentionOutputNorm, ResidentNorms.index(index, .attentionOutput), then: layer.feedForwardNorm,

@@ -45,7 +45,7 @@ enum LLaMAAdapter {
         builder.deltas.gatedPrompts[layer] = try GatedPrompt(
           keys: try projected(rows, by: .key, layer, model.shape, values),
           values: try projected(rows, by: .value, layer, model.shape, values), gate: factor,
-          isProjected: attention.isProjected)
+          headDimension: model.shape.attention.headDimension, isProjected: attention.isProjected)
       } catch { throw .part(location: files.tensorsLocation, part: name, error) }
       // PEFT sends the result through the whole output projection, bias and all, a second time.
       if attention.isProjected, let bias = values.bias(.layer(layer, .output)) {

@@ -22,7 +22,7 @@ extension AdapterFamily {
       "Cartridge", peftType: "CARTRIDGE", operators: ["key-value prefix"], mixing: .exclusive, isFusable: false,
       source: "https://arxiv.org/abs/2506.06266", resolve: PrefixTuning.resolve),
     AdapterFamily(
-      "LLaMA-Adapter", peftType: "ADAPTION_PROMPT", operators: ["gated prompt"], mixing: .sum, isFusable: false,
+      "LLaMA-Adapter", peftType: "ADAPTION_PROMPT", operators: ["gated prompt", "bias"], mixing: .exclusive, isFusable: false,
       source: "https://arxiv.org/abs/2303.16199", resolve: LLaMAAdapter.resolve),
   ]
 }

@@ -11,6 +11,7 @@ enum Granite {
     try fields.require("hidden_act", "silu")
     var config = try ModelConfig(fields, "granite")
     config.embeddingScale = Float(try fields.number(.embeddingScale, default: 1))
+    config.promptScale = config.embeddingScale
     config.residualScale = Float(try fields.number(.residualScale, default: 1))
     config.attentionScale = Float(try fields.number(.attentionScale, default: Double(config.attentionScale)))
     let divisor = try fields.number(.logitScale, default: 1)

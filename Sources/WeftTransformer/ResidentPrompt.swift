@@ -72,7 +72,7 @@ struct ResidentGatedPrompts {
     let stride = headBytes * heads
     let base = UnsafeMutableRawPointer(try memory.reserve(floats: blocks(prompt) * stride / 4))
     let (keys, values) = (prompt.keys.floats(), prompt.values.floats())
-    let kernels = try Kernels.best()
+    let kernels = Kernels(isa: .scalar)
     keys.withUnsafeBufferPointer { keys in
       values.withUnsafeBufferPointer { values in
         guard let keys = keys.baseAddress, let values = values.baseAddress else { return }

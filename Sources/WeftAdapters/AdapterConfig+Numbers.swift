@@ -35,6 +35,24 @@ extension AdapterConfig {
     self[option] == nil ? value : try bool(option)
   }
 
+  /// Refuses a rank with which the factors of these modules would be larger than the modules, where that is much: what a few
+  /// numbers in a file ask for is then no larger than the base.
+  ///
+  /// - Parameter option: the option that the user would change.
+  func requireRoom(rank: Int, option: String, modules: [BaseModule], base: BaseModel) throws(AdapterError) {
+    var (factors, weights) = (0, 1 << 24)
+    for module in modules {
+      let size = base.size(of: module)
+      let (product, overflow) = rank.multipliedReportingOverflow(by: size.out + size.in)
+      let (sum, isBeyond) = factors.addingReportingOverflow(product)
+      factors = overflow || isBeyond ? Int.max : sum
+      weights += size.out * size.in
+      guard factors <= weights else {
+        throw malformed(option, expected: "factors that are no larger than the weights", found: self[option])
+      }
+    }
+  }
+
   /// A rank of at least `least`, and at most 1024 or the largest size of the base's modules if that is more: what is computed from it
   /// is then no larger than the base.
   func rank(_ option: String, default value: Int, atLeast least: Int = 1, base: BaseModel) throws(AdapterError) -> Int {

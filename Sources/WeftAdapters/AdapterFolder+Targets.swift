@@ -75,11 +75,14 @@ extension DeltaBuilder {
 }
 
 extension DeltaBuilder {
-  /// Adds B A with A [rank, in] and B [out, rank], or their product where that takes no more memory.
-  mutating func addProduct(_ a: [Float], _ b: [Float], rank: Int, to module: BaseModule) throws(AdapterError) {
+  /// Adds scale * B A with A [rank, in] and B [out, rank], or their product where that takes no more memory.
+  mutating func addProduct(
+    _ a: [Float], _ b: [Float], rank: Int, scale: Float = 1, to module: BaseModule
+  ) throws(AdapterError) {
     let size = base.size(of: module)
     guard rank * (size.out + size.in) >= size.out * size.in else {
-      return try addLowRank(try makeTensor(a, [rank, size.in]), try makeTensor(b, [size.out, rank]), scale: 1, to: module)
+      return try addLowRank(
+        try makeTensor(a, [rank, size.in]), try makeTensor(b, [size.out, rank]), scale: scale, to: module)
     }
     let product: [Float]
     do { product = try LinearAlgebra.product(b, a, rows: size.out, inner: rank, columns: size.in) } catch {
@@ -91,7 +94,7 @@ extension DeltaBuilder {
       do throws(StructuredError) { part = try .dense(matrix.slice(rows: rows)) } catch {
         throw .malformed(factor: "matrix", expected: "a matrix [out, in]", found: "\(error)")
       }
-      return .structured(try StructuredDelta(part, scale: 1))
+      return .structured(try StructuredDelta(part, scale: scale))
     }
   }
 }

@@ -65,6 +65,8 @@ struct AdapterFolder {
     } catch { throw .format(error) }
     untaken = Set(tensors.keys)
     if case .model = form { return }
+    // PEFT saves no tensor of a small X-LoRA: its resolver says why.
+    if case .peft = form, config["peft_type"]?.string == XLoRA.peftType { return }
     guard !tensors.isEmpty else { throw .noTensors(location: tensorsLocation) }
   }
 
@@ -111,4 +113,7 @@ struct AdapterFolder {
     untaken.remove(name)
     return copy
   }
+
+  /// Whether a folder holds the configuration of an adapter.
+  static func hasConfig(_ folder: String) -> Bool { AdapterPlace.exists("\(folder)/\(AdapterPlace.configName)") }
 }

@@ -6,6 +6,8 @@ internal import WeftFormats
 package enum AdapterMark: Sendable, Equatable {
   /// `peft_type` in the `adapter_config.json` beside `adapter_model.safetensors`.
   case peftType(String)
+  /// The same, with an option on that makes it another family.
+  case peftOption(type: String, option: String)
   /// `adapter_config.json` beside a file of tensors of this name.
   case folder(tensors: String)
   /// A GGUF file with this value in its metadata.
@@ -21,6 +23,8 @@ package enum AdapterMark: Sendable, Equatable {
   package var text: String {
     switch self {
     case .peftType(let type): "adapter_config.json with peft_type \(type), adapter_model.safetensors"
+    case .peftOption(let type, let option):
+      "adapter_config.json with peft_type \(type) and \(option), adapter_model.safetensors"
     case .folder(let tensors): "adapter_config.json, \(tensors)"
     case .metadata(let key, let value): "GGUF with \(key) = \(value)"
     case .tensors(let endings): "a safetensors file with " + endings.map { "*\($0)" }.joined(separator: " or ")

@@ -62,6 +62,7 @@ struct AdapterPlace {
     let files = names(in: path)
     let adapters = files.filter { exists("\(path)/\($0)/\(configName)") }
     if adapters.contains(name) { return try folder("\(path)/\(name)", name: name) }
+    if adapters.contains(Arrow.router) { return try folder("\(path)/\(Arrow.router)", name: name) }
     if adapters.count == 1 { return try folder("\(path)/\(adapters[0])", name: name) }
     guard adapters.isEmpty else {
       throw .noAdapter(location: path, found: "the folders of several: \(adapters.joined(separator: ", "))")
@@ -98,5 +99,5 @@ struct AdapterPlace {
     return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
   }
 
-  private static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+  static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 }

@@ -43,6 +43,9 @@ package enum AdapterReader {
         reason: "peft_type SHADOW is a network of its own that runs beside the base, not a change of the base",
         remedy: "run it with peft, or train an adapter of another family")
     }
+    for family in AdapterFamily.all {
+      if case .peftOption(type, let option) = family.mark, config.isOn(option) { return family }
+    }
     guard let family = AdapterFamily.all.first(where: { $0.peftType == type }) else {
       throw .unsupportedFamily(location: config.location, expected: AdapterFamily.all.compactMap(\.peftType), found: type)
     }

@@ -32,6 +32,8 @@ struct Bench: ParsableCommand {
   var decode = 64
   @Option(help: "Measured repetitions, after one that is not counted.")
   var repetitions = 3
+  @Flag(help: "Let repetitions take over the keys and values of the prompt, to see what that saves.")
+  var reusePrefixes = false
   @Flag(help: "One line of JSON.")
   var json = false
 
@@ -46,7 +48,7 @@ struct Bench: ParsableCommand {
       model: model,
       options: EngineOptions(
         threads: threads, contextLength: prefill + decode + 1, maximumSequences: 1, kvType: kvType ?? .f16,
-        reusesPrefixes: false))
+        reusesPrefixes: reusePrefixes))
     for adapter in adapters {
       guard let path = adapter.path else { throw ValidationError("--adapter: expected NAME=PATH, found \(adapter.name)") }
       try engine.loadAdapter(adapter.name, from: path)
@@ -66,21 +68,52 @@ struct Bench: ParsableCommand {
       decodeSpeeds.append(result.tokensPerSecond)
     }
     let (prefillSpeed, decodeSpeed) = (median(prefillSpeeds), median(decodeSpeeds))
+    let activation = try activationTimes(engine, active)
     let (planned, full) = (engine.memoryPlan.byteCount, MemoryPlan.residentBytes ?? 0)
     if json {
       print(
         "{\"prefill_tokens_per_second\": \(prefillSpeed), \"decode_tokens_per_second\": \(decodeSpeed), \"threads\": \(engine.model.threads), "
           + "\"isa\": \"\(engine.model.isa)\", \"adapters\": \(adapters.count), \"planned_bytes\": \(planned), "
+          + "\"activate_microseconds\": \(activation.activate), \"reweight_microseconds\": \(activation.reweight), "
           + "\"loaded_bytes\": \(loaded), \"full_bytes\": \(full)}")
     } else {
       let threads = Readable.count(engine.model.threads, "thread")
       print("\(model): \(threads), \(engine.model.isa), \(Readable.count(adapters.count, "adapter"))")
       print("  prefill of \(prefill): \(Readable.decimal(prefillSpeed, digits: 1)) tokens/s")
       print("  decode of \(decode): \(Readable.decimal(decodeSpeed, digits: 1)) tokens/s")
+      if !adapters.isEmpty {
+        print(
+          "  activating \(active): \(Readable.decimal(activation.activate, digits: 1)) µs, "
+            + "with other weights: \(Readable.decimal(activation.reweight, digits: 1)) µs")
+      }
       print(
         "  memory: \(Readable.bytes(planned)) planned, \(Readable.bytes(loaded)) loaded, "
           + "\(Readable.bytes(full)) with a full context")
     }
+  }
+
+  /// Microseconds of activating a mixture in a sequence that had none, and of giving it other weights there.
+  private func activationTimes(_ engine: Engine, _ mixture: AdapterMixture) throws -> (activate: Double, reweight: Double) {
+    let id = try engine.submit(GenerationRequest(.tokens([0])))
+    var other = mixture
+    for level in other.levels.indices {
+      for index in other.levels[level].indices { other.levels[level][index].weight *= 0.5 }
+    }
+    func microseconds(_ mixture: AdapterMixture) throws -> Double {
+      let begin = ContinuousClock.now
+      try engine.activate(.mixture(mixture), for: id)
+      let (seconds, attoseconds) = begin.duration(to: .now).components
+      return Double(seconds) * 1e6 + Double(attoseconds) * 1e-12
+    }
+    var times: (activate: [Double], reweight: [Double]) = ([], [])
+    for _ in 0..<1000 {
+      try engine.activate(.base, for: id)
+      times.activate.append(try microseconds(mixture))
+      times.reweight.append(try microseconds(other))
+    }
+    engine.cancel(id)
+    engine.step { _ in }
+    return (median(times.activate), median(times.reweight))
   }
 
   private func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }

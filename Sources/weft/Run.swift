@@ -120,6 +120,8 @@ struct RunReport: Encodable {
   let text: String
   let finishReason: String
   let promptTokens: Int
+  /// Of them, those whose keys and values an earlier request had computed.
+  let reusedTokens: Int
   let completionTokens: Int
   /// Who answered; empty for the base alone.
   let mixture: [Part]
@@ -131,6 +133,7 @@ struct RunReport: Encodable {
     text = result.text
     finishReason = result.finishReason.rawValue
     promptTokens = result.promptTokenCount
+    reusedTokens = result.reusedTokenCount
     completionTokens = result.tokens.count
     mixture = (result.mixtures.last?.adapters ?? []).map { Part(adapter: $0.name, weight: $0.weight) }
     timings = Timings(

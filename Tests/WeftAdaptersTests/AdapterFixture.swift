@@ -57,10 +57,24 @@ struct AdapterFixture {
   }
 
   /// Writes the folder and reads it back.
-  func read(name: String = "tiny", base: BaseShape = AdapterFixture.base) throws -> Adapter {
+  func read(
+    name: String = "tiny", base: BaseShape = AdapterFixture.base, values: BaseModel.Values? = nil
+  ) throws -> Adapter {
     let folder = try TemporaryFolder()
     try write(to: folder)
-    return try AdapterReader.read(folder: folder.path, name: name, base: BaseModel(shape: base))
+    return try AdapterReader.read(folder: folder.path, name: name, base: BaseModel(shape: base, values: values))
+  }
+
+  /// Values of a base: every weight counts up from 1, in steps of 1/8; no map has a bias.
+  static func values(_ base: BaseShape = AdapterFixture.base) -> BaseModel.Values {
+    @Sendable func numbers(_ count: Int) -> [Float] { (0..<count).map { 1 + Float($0) / 8 } }
+    return BaseModel.Values(
+      weight: { site in base.shape(of: site).map { numbers($0.out * $0.in) } ?? [] }, bias: { _ in nil },
+      embedding: { rows in
+        Array(
+          numbers(base.embedding.vocabularySize * base.embedding.hiddenSize)[
+            rows.lowerBound * base.embedding.hiddenSize..<rows.upperBound * base.embedding.hiddenSize])
+      })
   }
 
   /// The error of reading, its location reduced to what lies inside the folder; nil when reading succeeds.

@@ -69,7 +69,9 @@ import WeftTensors
   @Test func missingFiles() throws {
     let folder = try TemporaryFolder()
     func expect(_ error: AdapterError) {
-      #expect(throws: error) { try AdapterReader.read(folder: folder.path, name: "a", base: BaseModel(shape: AdapterFixture.base)) }
+      #expect(throws: error) {
+        try AdapterReader.read(folder: folder.path, name: "a", base: BaseModel(shape: AdapterFixture.base))
+      }
     }
     expect(.noAdapter(location: folder.path, found: "an empty folder"))
     var fixture = try AdapterFixture()

@@ -20,12 +20,14 @@ struct Refusal: Sendable, CustomTestStringConvertible {
     self.error = error
   }
 
-  func check(base: BaseShape = AdapterFixture.base) throws {
+  func check(base: BaseShape = AdapterFixture.base, values: BaseModel.Values? = nil) throws {
     var fixture = try AdapterFixture()
     try change(&fixture)
     let folder = try TemporaryFolder()
     try fixture.write(to: folder)
     let expected = error(folder.file("adapter_config.json"), folder.file("adapter_model.safetensors"))
-    #expect(throws: expected) { try AdapterReader.read(folder: folder.path, name: "tiny", base: BaseModel(shape: base)) }
+    #expect(throws: expected) {
+      try AdapterReader.read(folder: folder.path, name: "tiny", base: BaseModel(shape: base, values: values))
+    }
   }
 }

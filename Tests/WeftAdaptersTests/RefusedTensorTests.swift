@@ -25,21 +25,47 @@ import WeftTensors
   }
 
   @Test(arguments: [
-    "foo", "base_model.vera_A", "base_model.model.model.embed_tokens.lora_embedding_A",
-    "base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector",
-    "base_model.model.model.layers.0.self_attn.q_proj.lora_B.bias",
-    "base_model.model.model.layers.0.self_attn.q_proj.base_layer.weight", "base_model.model.lm_head.base_layer.weight",
-    "base_model.model.transformer.h.0.attn.c_attn.lora_A.weight", "base_model.model.score.weight",
+    "base_model.model.transformer.h.0.attn.c_attn.lora_A.weight",
     "base_model.model.model.layers.01.self_attn.q_proj.lora_A.weight",
     "base_model.model.model.layers.-1.self_attn.q_proj.lora_A.weight",
-    "base_model.model.model.layers.0.mlp.q_proj.lora_A.weight", "base_model.model.model.layers.0.self_attn.q_proj",
-    "base_model.model.model.layers.0.self_attn.q_proj.lora_A.other.weight", "base_model.model.model.norm.lora_A.weight",
+    "base_model.model.model.layers.0.mlp.q_proj.lora_A.weight", "base_model.model.model.norm.lora_A.weight",
+    "base_model.model.model.layers.0.mlp.experts.lora_B.weight", "base_model.model.model.norm.lora_magnitude_vector",
+  ])
+  func unknownModules(name: String) throws {
+    try Refusal(name) {
+      $0.tensors[name] = try AdapterFixture.ones([2, 4])
+    } error: { _, tensors in
+      .unknownTensor(location: tensors, tensor: name, expected: Self.known)
+    }.check()
+  }
+
+  @Test(arguments: [
+    "foo", "base_model.vera_A", "base_model.model.score.weight", "base_model.model.model.layers.0.self_attn.q_proj",
+    "base_model.model.model.layers.0.self_attn.q_proj.lora_A.other.weight",
+    "base_model.model.model.layers.7.self_attn.q_proj.base_layer.bias",
   ])
   func unknownNames(name: String) throws {
     try Refusal(name) {
       $0.tensors[name] = try AdapterFixture.ones([2, 4])
     } error: { _, tensors in
-      .unknownTensor(location: tensors, tensor: name, expected: Self.known)
+      .unknownTensor(location: tensors, tensor: name, expected: "tensors of LoRA for modules of this base")
+    }.check()
+  }
+
+  /// Names that LoRA has, of parts that the config does not speak of.
+  @Test(arguments: [
+    "base_model.model.model.embed_tokens.lora_embedding_A", "base_model.model.lm_head.lora_A.weight",
+    "base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector",
+    "base_model.model.model.layers.0.self_attn.q_proj.lora_B.bias",
+    "base_model.model.model.layers.0.self_attn.q_proj.lora_diag",
+    "base_model.model.model.layers.0.self_attn.q_proj.base_layer.weight",
+    "base_model.model.model.layers.0.self_attn.q_proj.base_layer.bias", "base_model.model.model.norm.weight",
+  ])
+  func unusedNames(name: String) throws {
+    try Refusal(name) {
+      $0.tensors[name] = try AdapterFixture.ones([2, 4])
+    } error: { _, tensors in
+      .unusedTensor(location: tensors, tensor: name)
     }.check()
   }
 
@@ -151,8 +177,7 @@ import WeftTensors
     Refusal("integers") {
       $0.tensors[a0] = try Tensor(dtype: .i32, shape: [2, 4], storage: Storage(byteCount: 32), offset: 0)
     } error: { _, tensors in
-      .delta(
-        location: tensors, site: .layer(0, .query), .malformed(factor: "a", expected: "F32, F16 or BF16", found: "I32"))
+      .wrongType(location: tensors, tensor: a0, expected: "F32, F16 or BF16", found: "I32")
     },
     Refusal("a scale beyond Float") {
       $0.config["lora_alpha"] = "1e300"

@@ -110,8 +110,11 @@ extension StructuredExpansion {
         structured: try .wavelet(positions: positions, values: values, low: low, high: high, out: out, in: inputs)
       ) { row, column in
         zip(positions, values).reduce(0) { sum, element in
-          sum + rows[row][element.0 / inputs + rowOffset] * Double(element.1)
-            * columns[column][element.0 % inputs + columnOffset]
+          let (k, l) = (element.0 / inputs + rowOffset, element.0 % inputs + columnOffset)
+          let (height, width) = (rows[0].count / 2, columns[0].count / 2)
+          // Top right (cH): the high filter from row to row.
+          return sum + rows[row][k % height + l / width * height] * Double(element.1)
+            * columns[column][l % width + k / height * width]
         }
       }
     }

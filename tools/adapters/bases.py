@@ -62,7 +62,7 @@ BASES = {
         "mixtral",
         605,
         "three experts, two of them active",
-        dict(LLAMA, intermediate_size=48, num_local_experts=3, num_experts_per_tok=2, sliding_window=None),
+        dict(LLAMA, num_local_experts=3, num_experts_per_tok=2, sliding_window=None),
     ),
 }
 

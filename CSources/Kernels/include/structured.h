@@ -120,7 +120,8 @@ typedef struct weft_synthesis {
   const float *low, *high;
 } weft_synthesis;
 
-// D = the 2-D synthesis of a matrix that is zero but for some elements (WaveFT); coefficients [2 rows.half, 2 columns.half].
+// D = the 2-D synthesis of a matrix that is zero but for some elements (WaveFT); coefficients [2 rows.half, 2 columns.half], low
+// before high on both axes.
 typedef struct weft_wavelet {
   weft_synthesis rows, columns;  // to out and to in values
   weft_sparse coefficients;

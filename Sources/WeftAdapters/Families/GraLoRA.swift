@@ -11,7 +11,7 @@ internal import WeftTensors
 /// A[n][:, m q ..< (m + 1) q] B[m][n q ..< (n + 1) q, :].
 ///
 /// Every block has its q ranks for itself, so that one product holds them all: a rank of k * rank + hybrid, and k times the
-/// memory of the file, most of it zeros.
+/// memory of the file, most of it zeros; or their product, where that is smaller.
 enum GraLoRA {
   private static let rules = AdapterConfig.rules(read: ["r", "hybrid_r", "alpha", "gralora_k"], inert: ["gralora_dropout"])
   private static let parameters = [
@@ -32,6 +32,9 @@ enum GraLoRA {
     }
     let modules = try files.targetedModules(parameters, base: base.shape)
     var builder = try DeltaBuilder(base, &files, adapting: modules.map(\.module))
+    let (blockRank, overflow) = blocks.multipliedReportingOverflow(by: rank)
+    try config.requireRoom(
+      rank: overflow ? .max : blockRank, option: "gralora_k", modules: modules.map(\.module), base: base)
     for tensors in modules {
       let size = base.size(of: tensors.module)
       guard size.in % blocks == 0, size.out % blocks == 0 else {
@@ -48,8 +51,8 @@ enum GraLoRA {
         general.a = try files.takeFloats(try tensors.name(parameters[2]), shape: [hybrid, size.in])
         general.b = try files.takeFloats(try tensors.name(parameters[3]), shape: [size.out, hybrid])
       }
-      let total = blocks * rank + hybrid
-      var a = [Float](repeating: 0, count: blocks * rank * size.in)
+      let total = blockRank + hybrid
+      var a = [Float](repeating: 0, count: blockRank * size.in)
       var b = [Float](repeating: 0, count: size.out * total)
       let share = rank / blocks
       for m in 0..<blocks {
@@ -62,11 +65,9 @@ enum GraLoRA {
         }
       }
       for o in 0..<size.out {
-        for r in 0..<hybrid { b[o * total + blocks * rank + r] = general.b[o * hybrid + r] }
+        for r in 0..<hybrid { b[o * total + blockRank + r] = general.b[o * hybrid + r] }
       }
-      try builder.addLowRank(
-        try makeTensor(a + general.a, [total, size.in]), try makeTensor(b, [size.out, total]), scale: scale,
-        to: tensors.module)
+      try builder.addProduct(a + general.a, b, rank: total, scale: scale, to: tensors.module)
     }
     return builder.deltas
   }

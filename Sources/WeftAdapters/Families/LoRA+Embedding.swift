@@ -81,7 +81,7 @@ extension DeltaBuilder {
       do {
         change = try LinearAlgebra.product(
           part, transposed: true, b, transposed: true, rows: tokens.count, inner: rank, columns: hidden)
-      } catch { throw .linearAlgebra(location: "weights of the base", error) }
+      } catch { throw .linearAlgebra(location: location, error) }
       for index in rows.indices {
         let value = Double(rows[index] + factors.scale * change[index])
         squares[index % hidden] += value * value

@@ -12,25 +12,16 @@ extension LoRA {
   ) throws(AdapterError) {
     let location = folder.tensorsLocation
     let size = builder.base.size(of: module)
-    let rank = try options.ranks.rank(of: module.name)
-    let scale = try options.ranks.scale(of: module.name, rank: rank)
-    let blocks = try options.blocks?.counts(of: module) ?? (a: 1, b: 1)
-    let a = try LoRATensors.name(.a, in: names, location)
-    let b = try LoRATensors.name(.b, in: names, location)
-    // Both shapes before a byte is copied.
-    try checkShape(a, rank: rank, axis: 0, other: size.in, blocks: blocks.a, folder)
-    try checkShape(b, rank: rank, axis: 1, other: size.out, blocks: blocks.b, folder)
-    var factors = Factors(a: try folder.take(a), b: try folder.take(b), scale: scale)
-    if blocks.a > 1 { factors.a = try LoRABlocks.diagonal(try floats(factors.a, a, location), count: blocks.a) }
-    if blocks.b > 1 { factors.b = try LoRABlocks.diagonal(try floats(factors.b, b, location), count: blocks.b) }
+    var factors = try factors(of: module, names, options, from: &folder, builder.base)
+    let (rank, scale) = (factors.a.rows, factors.scale)
     if options.residual == .smallest {
       let name = try LoRATensors.name(.diagonal, in: names, location)
-      factors.a = try scaleRows(try floats(factors.a, a, location), by: try folder.takeFloats(name, shape: [rank]))
+      factors.a = try scaleRows(factors.a, by: try folder.takeFloats(name, shape: [rank]))
     }
     if options.residual != .none {
       try builder.requireOwnMatrix(module)
       let weight = try builder.weight(of: module)
-      factors = try factors.relative(to: weight, size, rank, options)
+      factors = try factors.relative(to: weight, size, rank, options, location)
     }
     if options.usesDoRA {
       let name = try LoRATensors.name(.magnitude, in: names, location)
@@ -50,6 +41,26 @@ extension LoRA {
     }
   }
 
+  /// A and B of a linear module as the file has them, blocks on their diagonals.
+  static func factors(
+    of module: BaseModule, _ names: LoRATensors.Names, _ options: LoRAOptions, from folder: inout AdapterFolder,
+    _ base: BaseModel
+  ) throws(AdapterError) -> Factors {
+    let size = base.size(of: module)
+    let rank = try options.ranks.rank(of: module.name)
+    let scale = try options.ranks.scale(of: module.name, rank: rank)
+    let blocks = try options.blocks?.counts(of: module) ?? (a: 1, b: 1)
+    let a = try LoRATensors.name(.a, in: names, folder.tensorsLocation)
+    let b = try LoRATensors.name(.b, in: names, folder.tensorsLocation)
+    // Both shapes before a byte is copied.
+    try checkShape(a, rank: rank, axis: 0, other: size.in, blocks: blocks.a, folder)
+    try checkShape(b, rank: rank, axis: 1, other: size.out, blocks: blocks.b, folder)
+    var factors = Factors(a: try folder.takeWeights(a), b: try folder.takeWeights(b), scale: scale)
+    if blocks.a > 1 { factors.a = try LoRABlocks.diagonal(factors.a, count: blocks.a) }
+    if blocks.b > 1 { factors.b = try LoRABlocks.diagonal(factors.b, count: blocks.b) }
+    return factors
+  }
+
   /// Checks a factor: [rank, other / blocks] where `axis` is 0, [other, rank / blocks] where it is 1.
   static func checkShape(
     _ name: String, rank: Int, axis: Int, other: Int, blocks: Int, _ folder: AdapterFolder
@@ -65,13 +76,6 @@ extension LoRA {
     guard found[axis] == expected[axis] else {
       throw .wrongRank(location: location, tensor: name, expected: expected[axis], found: found[axis])
     }
-  }
-
-  static func floats(_ tensor: Tensor, _ name: String, _ location: String) throws(AdapterError) -> Tensor {
-    guard [.f32, .f16, .bf16].contains(tensor.dtype) else {
-      throw .wrongType(location: location, tensor: name, expected: "F32, F16 or BF16", found: tensor.dtype.name)
-    }
-    return tensor
   }
 
   /// diag(factors) M in F32.
@@ -95,13 +99,13 @@ extension LoRA {
 extension LoRA.Factors {
   /// Together with what loading takes out of the base: [B s, -u] [A; v], with scale 1.
   func relative(
-    to weight: [Float], _ size: BaseShape.Size, _ rank: Int, _ options: LoRAOptions
+    to weight: [Float], _ size: BaseShape.Size, _ rank: Int, _ options: LoRAOptions, _ location: String
   ) throws(AdapterError) -> LoRA.Factors {
     let removed: (u: [Float], v: [Float], count: Int)
     do {
       removed = try options.residual.factors(
         of: weight, size: size, rank: rank, scale: scale, isTransposed: options.isTransposed)
-    } catch { throw .linearAlgebra(location: "weights of the base", error) }
+    } catch { throw .linearAlgebra(location: location, error) }
     let own = b.floats()
     let (left, right) = (b.columns, removed.count)
     var wide: [Float] = []
@@ -124,7 +128,8 @@ extension LoRA.Factors {
     ratios.reserveCapacity(size.out)
     for first in stride(from: 0, to: size.out, by: 256) {
       let rows = first..<min(first + 256, size.out)
-      let change = try product(Array(b[rows.lowerBound * rank..<rows.upperBound * rank]), a, rows.count, rank, size.in)
+      let change = try product(
+        Array(b[rows.lowerBound * rank..<rows.upperBound * rank]), a, rows.count, rank, size.in, location)
       for row in rows {
         var square = 0.0
         for i in 0..<size.in {
@@ -141,10 +146,10 @@ extension LoRA.Factors {
   }
 
   private func product(
-    _ b: [Float], _ a: [Float], _ rows: Int, _ rank: Int, _ columns: Int
+    _ b: [Float], _ a: [Float], _ rows: Int, _ rank: Int, _ columns: Int, _ location: String
   ) throws(AdapterError) -> [Float] {
     do { return try LinearAlgebra.product(b, a, rows: rows, inner: rank, columns: columns) } catch {
-      throw .linearAlgebra(location: "weights of the base", error)
+      throw .linearAlgebra(location: location, error)
     }
   }
 }

@@ -26,7 +26,8 @@ enum LoRA {
     try addEmbedding(tensors.embedding, options, from: &folder, to: &builder)
     if options.ensuresTying { try tieHead(tensors, options, to: &builder) }
     try options.tokens?.add("token_adapter.trainable_tokens_delta", from: &folder, to: &builder)
-    try requireTargets(options, builder, tensors)
+    let sites = Set(tensors.modules.flatMap(\.module.sites)).union(builder.deltas.operators.keys)
+    try requireTargets(options, sites, tensors, base.shape, builder.location)
     builder.deltas.invocation = options.invocation
     return builder.deltas
   }
@@ -57,13 +58,11 @@ enum LoRA {
 
   /// A module that the config targets has tensors. One without would be adapted by nothing: the file is incomplete, or the
   /// base is not the one that the adapter was trained on.
-  private static func requireTargets(
-    _ options: LoRAOptions, _ builder: DeltaBuilder, _ tensors: LoRATensors
+  static func requireTargets(
+    _ options: LoRAOptions, _ adapted: Set<WeightSite>, _ tensors: LoRATensors, _ base: BaseShape, _ location: String
   ) throws(AdapterError) {
     let target = options.target
     guard target.isStated else { return }
-    let base = builder.base.shape
-    let adapted = Set(tensors.modules.flatMap(\.module.sites)).union(builder.deltas.operators.keys)
     // Experts are modules of their own in some versions of transformers and stacked in others: names that would fit both
     // speak of experts only where the file adapts some in that layer.
     let sparse = Set(adapted.compactMap { if case .expert(let layer, _, _) = $0 { layer } else { nil } })
@@ -72,11 +71,11 @@ enum LoRA {
         module.sites.contains(where: { !adapted.contains($0) })
       else { continue }
       if case .expert(let layer, _, _) = module.sites[0], !sparse.contains(layer) { continue }
-      throw .missingTensor(location: builder.location, tensor: "\(AdapterFolder.prefix)\(module.path).lora_A.weight")
+      throw .missingTensor(location: location, tensor: "\(AdapterFolder.prefix)\(module.path).lora_A.weight")
     }
     let embedding = base.embedding.path
     if tensors.embedding.isEmpty, try target.contains(path: embedding), !options.replacements.names(embedding) {
-      throw .missingTensor(location: builder.location, tensor: "\(AdapterFolder.prefix)\(embedding).lora_embedding_A")
+      throw .missingTensor(location: location, tensor: "\(AdapterFolder.prefix)\(embedding).lora_embedding_A")
     }
   }
 }

@@ -24,7 +24,7 @@ struct LoRAOptions {
   /// Whether the base stores its weights transposed, as far as PEFT was told.
   let isTransposed: Bool
 
-  private static let rules = AdapterConfig.commonRules.merging(AdapterConfig.targetRules) { $1 }
+  static let rules = AdapterConfig.commonRules.merging(AdapterConfig.targetRules) { $1 }
     .merging(ReplacementOptions.rules) { $1 }
     .merging([
       "r": .read, "lora_alpha": .read, "use_rslora": .read, "rank_pattern": .read, "alpha_pattern": .read,

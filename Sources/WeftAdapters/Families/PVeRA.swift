@@ -20,6 +20,7 @@ enum PVeRA {
     let parameters = ["pvera_lambda_b", "pvera_lambda_d"]
     let modules = try files.targetedModules(parameters, base: base.shape)
     var builder = try DeltaBuilder(base, &files, adapting: modules.map(\.module))
+    try files.config.requireRoom(rank: rank, option: "r", modules: modules.map(\.module), base: base)
     let diagonals = try modules.map { (tensors) throws(AdapterError) in
       try VeRA.Diagonals(
         tensors, parameters, rows: base.size(of: tensors.module).out, rank: rank, count: 2 * rank, from: &files)

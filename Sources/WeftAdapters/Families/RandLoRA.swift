@@ -93,10 +93,10 @@ private struct RandomBases {
     let own = try files.requireModelTensor(parameter)
     let values = try files.takeFloats(own, shape: shape)
     for module in modules {
-      for name in ["\(AdapterFolder.prefix)\(module.path).\(parameter)"] where files.has(name) {
-        guard try files.takeFloats(name, shape: shape) == values else {
-          throw .duplicateTensor(location: files.tensorsLocation, tensor: name, other: own)
-        }
+      let name = "\(AdapterFolder.prefix)\(module.path).\(parameter)"
+      guard files.has(name) else { continue }
+      guard try files.takeFloats(name, shape: shape) == values else {
+        throw .duplicateTensor(location: files.tensorsLocation, tensor: name, other: own)
       }
     }
     return values

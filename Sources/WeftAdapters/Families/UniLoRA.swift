@@ -50,6 +50,7 @@ enum UniLoRA {
   ) throws(AdapterError) -> DeltaSet {
     let modules = try files.namedModules(base: base.shape)
     var builder = try DeltaBuilder(base, &files, adapting: modules)
+    try files.config.requireRoom(rank: rank, option: "r", modules: modules, base: base)
     let total = modules.reduce(0) { $0 + rank * (base.size(of: $1).out + base.size(of: $1).in) }
     guard total > 0 else { return builder.deltas }
     let seed = try files.config.integer("proj_seed", default: 42, atLeast: 0)

@@ -28,22 +28,27 @@ enum VBLoRA {
     let factors = ["vblora_logits_A", "vblora_logits_B"]
     let modules = try files.targetedModules(factors.flatMap { name in suffixes.map { name + $0 } }, base: base.shape)
     var builder = try DeltaBuilder(base, &files, adapting: modules.map(\.module))
-    let bank = try Bank(&files)
-    for tensors in modules {
-      let size = base.size(of: tensors.module)
-      let pieces = (in: (size.in) / bank.length, out: size.out / bank.length)
-      guard pieces.in * bank.length == size.in, pieces.out * bank.length == size.out else {
+    try config.requireRoom(rank: rank, option: "r", modules: modules.map(\.module), base: base)
+    let length = try config.integer("vector_length", default: 256)
+    for module in modules.map(\.module) {
+      let size = base.size(of: module)
+      guard size.in.isMultiple(of: length), size.out.isMultiple(of: length) else {
         throw config.malformed(
-          "vector_length", expected: "a divisor of [\(size.out), \(size.in)], the size of \(tensors.module.path)",
+          "vector_length", expected: "a divisor of [\(size.out), \(size.in)], the size of \(module.path)",
           found: config["vector_length"])
       }
+    }
+    let bank = try Bank(&files, length: length)
+    for tensors in modules {
+      let size = base.size(of: tensors.module)
+      let pieces = (in: (size.in) / length, out: size.out / length)
       let a = try bank.mixtures(factors[0], [rank, pieces.in], isSparse, tensors, &files)
       let b = try bank.mixtures(factors[1], [pieces.out, rank], isSparse, tensors, &files)
       // Of B, piece by piece, the numbers of each rank lie together: [out / L, rank, L].
       var byRow = [Float](repeating: 0, count: b.count)
       for (index, value) in b.enumerated() {
-        let (piece, r, place) = (index / bank.length / rank, index / bank.length % rank, index % bank.length)
-        byRow[(piece * bank.length + place) * rank + r] = value
+        let (piece, r, place) = (index / length / rank, index / length % rank, index % length)
+        byRow[(piece * length + place) * rank + r] = value
       }
       try builder.addLowRank(
         try makeTensor(a, [rank, size.in]), try makeTensor(byRow, [size.out, rank]), scale: 1, to: tensors.module)
@@ -60,10 +65,10 @@ enum VBLoRA {
     /// [count, length]
     let vectors: [Float]
 
-    init(_ files: inout AdapterFolder) throws(AdapterError) {
+    init(_ files: inout AdapterFolder, length: Int) throws(AdapterError) {
       let config = files.config
+      self.length = length
       count = try config.integer("num_vectors", default: 256)
-      length = try config.integer("vector_length", default: 256)
       picked = try config.integer("topk", default: 2)
       guard picked <= count else {
         throw config.malformed("topk", expected: "at most num_vectors, which is \(count)", found: config["topk"])

@@ -22,6 +22,7 @@ enum VeRA {
     let parameters = ["vera_lambda_b", "vera_lambda_d"]
     let modules = try files.targetedModules(parameters, base: base.shape)
     var builder = try DeltaBuilder(base, &files, adapting: modules.map(\.module))
+    try files.config.requireRoom(rank: rank, option: "r", modules: modules.map(\.module), base: base)
     let diagonals = try modules.map { (tensors) throws(AdapterError) in
       try Diagonals(tensors, parameters, rows: base.size(of: tensors.module).out, rank: rank, from: &files)
     }

@@ -9,7 +9,9 @@ extension AdapterFamily {
     lowRank("PVeRA", "PVERA", source: "https://arxiv.org/abs/2512.07703", resolve: PVeRA.resolve),
     lowRank("VB-LoRA", "VBLORA", source: "https://arxiv.org/abs/2405.15179", resolve: VBLoRA.resolve),
     lowRank("RandLoRA", "RANDLORA", source: "https://arxiv.org/abs/2502.00987", resolve: RandLoRA.resolve),
-    lowRank("GraLoRA", "GRALORA", source: "https://arxiv.org/abs/2505.20355", resolve: GraLoRA.resolve),
+    AdapterFamily(
+      "GraLoRA", peftType: "GRALORA", operators: ["low-rank", "dense"], mixing: .sum, isFusable: true,
+      source: "https://arxiv.org/abs/2505.20355", resolve: GraLoRA.resolve),
     lowRank("DeLoRA", "DELORA", source: "https://arxiv.org/abs/2503.18225", resolve: DeLoRA.resolve),
     lowRank("TinyLoRA", "TINYLORA", source: "https://arxiv.org/abs/2602.04118", resolve: TinyLoRA.resolve),
     lowRank("UniLoRA", "UNILORA", source: "https://arxiv.org/abs/2506.00799", resolve: UniLoRA.resolve),

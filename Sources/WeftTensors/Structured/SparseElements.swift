@@ -8,33 +8,29 @@ struct SparseElements {
   let columns: [UInt32]
   let values: [Float]
 
-  /// - Parameters:
-  ///   - positions: row * `in` + column of every element; elements at one place add up.
-  ///   - rows, rowOffset, columnOffset: where element [0, 0] lies in the larger matrix of `rows` rows that is wanted.
-  init(
-    positions: [Int], values: [Float], out: Int, in inputs: Int, rows: Int? = nil, rowOffset: Int = 0, columnOffset: Int = 0
-  ) throws(StructuredError) {
+  /// - Parameter positions: row * `in` + column of every element; elements at one place add up.
+  init(positions: [Int], values: [Float], out: Int, in inputs: Int) throws(StructuredError) {
     try FactorMemory.check(out: out, in: inputs)
     guard positions.count == values.count, UInt32(exactly: values.count) != nil else {
       throw .malformed(
         factor: "values", expected: "one for each position, fewer than 2^32",
         found: "\(values.count) values for \(positions.count) positions")
     }
-    var starts = [UInt32](repeating: 0, count: (rows ?? out) + 1)
+    var starts = [UInt32](repeating: 0, count: out + 1)
     for position in positions {
       guard position >= 0, position < out * inputs else {
         throw .malformed(factor: "positions", expected: "0 to \(out * inputs - 1)", found: "\(position)")
       }
-      starts[position / inputs + rowOffset + 1] += 1
+      starts[position / inputs + 1] += 1
     }
     for row in starts.indices.dropFirst() { starts[row] += starts[row - 1] }
     var next = starts
     var columns = [UInt32](repeating: 0, count: values.count)
     var sorted = [Float](repeating: 0, count: values.count)
     for (position, value) in zip(positions, values) {
-      let row = position / inputs + rowOffset
+      let row = position / inputs
       let place = Int(next[row])
-      columns[place] = UInt32(position % inputs + columnOffset)
+      columns[place] = UInt32(position % inputs)
       sorted[place] = value
       next[row] += 1
     }

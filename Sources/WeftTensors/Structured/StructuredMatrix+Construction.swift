@@ -151,8 +151,10 @@ extension StructuredMatrix {
   /// D is the one-level 2-D wavelet synthesis of coefficients that lie at `positions` (row * in + column) of the middle [out, in]
   /// of a padded matrix (WaveFT without its scale).
   ///
-  /// Both axes are padded by taps - 2, and to an even size; the quadrants are low-low, low-high, high-low, high-high; the full
-  /// synthesis is cut by taps - 2 at both ends.
+  /// Both axes are padded by taps - 2, and to an even size. The four quadrants are, as PyWavelets calls them, cA, cH (top right), cV
+  /// and cD: cH is high in the direction of the rows, from row to row, and cV in that of the columns, so that the right half belongs
+  /// to the high filter of the first axis and the lower half to that of the second. The full synthesis is cut by taps - 2 at both
+  /// ends.
   /// - Parameters: low, high: the reconstruction filters, of one even length of at least 2.
   package static func wavelet(
     positions: [Int], values: [Float], low: [Float], high: [Float], out: Int, in inputs: Int
@@ -169,9 +171,18 @@ extension StructuredMatrix {
         count: count, half: (count + low.count - 1) / 2, taps: low.count, shift: low.count - 2, low: lowTaps, high: highTaps)
     }
     let (rows, columns) = (axis(out), axis(inputs))
-    let elements = try SparseElements(
-      positions: positions, values: values, out: out, in: inputs, rows: 2 * rows.half,
-      rowOffset: (2 * rows.half - out) / 2, columnOffset: (2 * columns.half - inputs) / 2)
+    let (height, width) = (2 * rows.half, 2 * columns.half)
+    if let position = positions.first(where: { $0 < 0 || $0 >= out * inputs }) {
+      throw .malformed(factor: "positions", expected: "0 to \(out * inputs - 1)", found: "\(position)")
+    }
+    let placed = positions.map { position in
+      let row = position / inputs + (height - out) / 2
+      let column = position % inputs + (width - inputs) / 2
+      let rowPlace = row % rows.half + column / columns.half * rows.half
+      let columnPlace = column % columns.half + row / rows.half * columns.half
+      return rowPlace * width + columnPlace
+    }
+    let elements = try SparseElements(positions: placed, values: values, out: height, in: width)
     let op = weft_wavelet(rows: rows, columns: columns, coefficients: try elements.stored(in: &memory))
     return make(.wavelet(op), out, inputs, memory)
   }

@@ -18,6 +18,7 @@ struct Conversation {
   private struct Totals {
     var answers = 0
     var promptTokens = 0
+    var reusedTokens = 0
     var answerTokens = 0
     var prefillSeconds = 0.0
     var decodeSeconds = 0.0
@@ -95,6 +96,7 @@ struct Conversation {
     if result.text.isEmpty { messages.removeLast() } else { messages.append(.assistant(result.text)) }
     totals.answers += 1
     totals.promptTokens += result.promptTokenCount
+    totals.reusedTokens += result.reusedTokenCount
     totals.answerTokens += result.tokens.count
     totals.prefillSeconds += result.prefillSeconds
     totals.decodeSeconds += result.decodeSeconds
@@ -225,7 +227,10 @@ struct Conversation {
     let adapterBytes = session.engine.adapters.reduce(0) { $0 + $1.byteCount }
     let rows = [
       ("answers", "\(totals.answers)"),
-      ("prompt tokens", "\(totals.promptTokens) in \(Readable.seconds(totals.prefillSeconds))"),
+      (
+        "prompt tokens",
+        "\(totals.promptTokens) in \(Readable.seconds(totals.prefillSeconds)), \(totals.reusedTokens) of them from before"
+      ),
       ("answer tokens", "\(totals.answerTokens) in \(Readable.seconds(totals.decodeSeconds))"),
       ("speed", "\(Readable.decimal(max(0, speed), digits: 0)) tokens/s"),
       ("messages", "\(messages.count) of this conversation"),

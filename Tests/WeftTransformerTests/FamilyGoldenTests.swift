@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import TestSupport
+import Testing
+import WeftAdapters
+import WeftDeltas
+import WeftFormats
+import WeftTensors
+import WeftTransformer
+
+/// Every family of peft and every option that changes its arithmetic, against peft (tools/make_adapter_goldens.py).
+struct FamilyGoldenTests {
+  static let readable = FamilyCase.all.filter(\.isReadable)
+
+  @Test func allCasesAreThere() {
+    #expect(FamilyCase.all.count == 207 && Self.readable.count == 199)
+  }
+
+  @Test(arguments: readable) func logitsBesideTheBaseAreThoseOfPeft(family: FamilyCase) throws {
+    let golden = try family.golden()
+    let tokens = try golden.integers("tokens").map(Int32.init)
+    var largest: Float = 0
+    for isa in availableTiers {
+      let runner = try ModelRunner(family.basePath, isa: isa)
+      let found = runner.logits(tokens, mixture: try runner.mixture(family))
+      largest = max(largest, relativeError(found, try golden.floats("logits")))
+    }
+    FamilyErrors.check(family.name, .unmerged, largest)
+  }
+
+  @Test(arguments: readable) func fusedLogitsAreThoseOfPeft(family: FamilyCase) throws {
+    let golden = try family.golden()
+    let tokens = try golden.integers("tokens").map(Int32.init)
+    let runner = try ModelRunner(family.basePath)
+    let deltas = try runner.adapter(family).deltas
+    let before = runner.logits(tokens)
+    do { try runner.weights.fuse([(deltas, 1)]) } catch ModelError.notFusable {
+      #expect(!family.unmergeable.isEmpty || !deltas.embedding.isEmpty, "peft merges it")
+      #expect(sameBits(runner.logits(tokens), before))
+      return
+    }
+    #expect(family.unmergeable.isEmpty, "peft does not merge it: \(family.unmergeable)")
+    // Where a merged model differs, it is because peft merges into a matrix that is the embedding and the head.
+    FamilyErrors.check(family.name, .fused, relativeError(runner.logits(tokens), try golden.floats("logits")))
+    runner.weights.unfuse([deltas])
+    #expect(sameBits(runner.logits(tokens), before))
+  }
+
+  @Test(arguments: readable) func theChangeOfAModuleIsThatOfPeft(family: FamilyCase) throws {
+    let golden = try family.golden()
+    let runner = try ModelRunner(family.basePath)
+    let deltas = try runner.adapter(family).deltas
+    for name in golden.names where name.hasPrefix("delta.") {
+      let path = String(name.dropFirst("delta.".count))
+      guard let found = try change(at: path, deltas, runner) else { continue }
+      FamilyErrors.check(family.name, .delta, relativeError(found, try golden.floats(name)))
+    }
+  }
+
+  /// Fused weight - weight [out * in] of the module at a path, the rows of its parts under each other; nil for the embedding.
+  private func change(at path: String, _ deltas: DeltaSet, _ runner: ModelRunner) throws -> [Float]? {
+    let base = runner.weights.base
+    if base.shape.isEmbedding(path) || path.hasSuffix(".wpe") { return nil }
+    let split = path.split(separator: ".")
+    let module = try #require(
+      base.shape.module(at: path)
+        ?? base.shape.parameters(at: split.dropLast().joined(separator: ".")).first { $0.parameter == split.last.map(String.init) })
+    let values = try #require(base.values)
+    return try module.sites.flatMap { site in
+      let weight = values.weight(site)
+      let map = try FusedMap(
+        weight: weight, bias: values.bias(site), size: try #require(base.shape.shape(of: site)),
+        terms: [(1, deltas.operators[site] ?? [])])
+      return zip(map.weight, weight).map { $0 - $1 }
+    }
+  }
+
+  static let refusals: [String: String] = [
+    "lora-pissa-niter": "init_lora_weights", "lora-corda": "init_lora_weights", "lora-lora-ga": "init_lora_weights",
+    "lora-loftq": "init_lora_weights", "psoft": "PSOFT", "adamss": "AdaMSS", "frod-unsaved": "FRoD", "shadow": "SHADOW",
+  ]
+
+  @Test(arguments: FamilyCase.all.filter { !$0.isReadable }) func whatPeftCannotRepeatIsRefused(family: FamilyCase) throws {
+    let runner = try ModelRunner(family.basePath)
+    let error = #expect(throws: AdapterError.self) { _ = try runner.adapter(family) }
+    let word = try #require(Self.refusals[family.name])
+    #expect(error?.description.contains(word) ?? false, "\(error?.description ?? "")")
+  }
+}
+
+/// Adapters beside quantised weights: the same as beside a float base that has their values, but for the activations, which
+/// quantised kernels round to int8.
+struct FamilyQuantizedTests {
+  struct Base: Sendable, CustomTestStringConvertible {
+    let name: String
+    let comparison: FamilyErrors.Comparison
+    let dtype: DType
+    var testDescription: String { "\(name) \(dtype.name)" }
+  }
+
+  static let bases = ["gpt2", "llama", "llama-bias", "llama-tied", "mixtral"].flatMap { name in
+    [Base(name: name, comparison: .q8_0, dtype: .q8_0), Base(name: name, comparison: .q4_0, dtype: .q4_0)]
+  }
+
+  @Test(arguments: bases) func logitsAreThoseOfTheDequantizedBase(base: Base) throws {
+    let copy = try QuantizedCopy(of: FamilyCase.path(base: base.name), as: base.dtype)
+    let (quantized, float) = (try ModelRunner(copy.quantized), try ModelRunner(copy.dequantized))
+    for family in FamilyGoldenTests.readable where family.base == base.name {
+      let tokens = try family.golden().integers("tokens").map(Int32.init)
+      let expected = float.logits(tokens, mixture: try float.mixture(family))
+      let found = quantized.logits(tokens, mixture: try quantized.mixture(family))
+      FamilyErrors.check(family.name, base.comparison, relativeError(found, expected))
+    }
+  }
+}
+
+extension ModelRunner {
+  /// The adapter of a case, read for this model.
+  func adapter(_ family: FamilyCase) throws -> Adapter {
+    try AdapterReader.read(folder: family.folder, name: family.name, base: weights.base, options: family.options)
+  }
+
+  /// The adapter of a case alone, with weight 1.
+  func mixture(_ family: FamilyCase) throws -> ActiveMixture {
+    let adapter = try ResidentAdapter(adapter(family).deltas, groups: weights.inputGroups, pool: pool)
+    try transformer.reserve(for: adapter)
+    return ActiveMixture([(adapter, 1)])
+  }
+}

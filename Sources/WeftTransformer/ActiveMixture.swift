@@ -25,6 +25,7 @@ package final class ActiveMixture {
     let hasOperations: Bool
     let norms: ResidentNorms?
     let gatedPrompts: ResidentGatedPrompts?
+    let hidden: ResidentHidden.Table?
     /// Whether scales of several adapters are averaged; otherwise they are multiplied.
     let averagesScales: Bool
     /// The adapter itself, for what a step does once per row or layer.
@@ -62,7 +63,7 @@ package final class ActiveMixture {
           groups: adapter.groupTable, weight: part.weight, weights: tables.0 > 0 ? .allocate(capacity: tables.0) : nil,
           layerWeights: tables.1 > 0 ? .allocate(capacity: tables.1) : nil, embeddingWeight: part.embeddingWeight,
           offset: offset, hasOperations: adapter.hasOperations, norms: adapter.norms,
-          gatedPrompts: adapter.gatedPrompts, averagesScales: averagesScales,
+          gatedPrompts: adapter.gatedPrompts, hidden: adapter.hidden?.table, averagesScales: averagesScales,
           adapter: .passUnretained(adapter)))
       write(part, to: index)
       offset += adapter.width

@@ -19,11 +19,12 @@ struct RowLayout {
   var segmentCount = 0
   /// Active adapters of all segments together.
   var entryCount = 0
-  /// Those of them that do more to linear maps than low rank, and those that replace norms.
+  /// Those of them that do more to linear maps than low rank, those that replace norms, and those that change hidden states.
   var operationCount = 0
   var normCount = 0
   /// Those that have prompts inside attention.
   var gatedPromptCount = 0
+  var hiddenCount = 0
   let segments: UnsafeMutablePointer<Segment>
 
   mutating func append(_ segment: Segment) {
@@ -34,6 +35,7 @@ struct RowLayout {
       if entry.hasOperations { operationCount += 1 }
       if entry.norms != nil { normCount += 1 }
       if entry.gatedPrompts != nil { gatedPromptCount += 1 }
+      if entry.hidden != nil { hiddenCount += 1 }
     }
     rowCount += segment.rowCount
   }
@@ -61,6 +63,7 @@ struct RowLayout {
     operationCount = 0
     normCount = 0
     gatedPromptCount = 0
+    hiddenCount = 0
   }
 
   /// The active adapters of a row.

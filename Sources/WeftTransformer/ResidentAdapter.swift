@@ -40,6 +40,7 @@ package final class ResidentAdapter: @unchecked Sendable {
   private let groups: UnsafeMutableBufferPointer<Group>
   private let operations: UnsafeMutableBufferPointer<ResidentOperations>
   let norms: ResidentNorms?
+  let hidden: ResidentHidden?
   let embedding: [EmbeddingOperation]
   let prompt: ResidentPrompt?
   let gatedPrompts: ResidentGatedPrompts?
@@ -89,6 +90,9 @@ package final class ResidentAdapter: @unchecked Sendable {
     width = built.reduce(0) { max($0, $1.a?.paddedRows ?? 0) }
     hasOperations = !extras.isEmpty
     changesInput = extras.contains { $0.operations.changesInput.0 || $0.operations.changesInput.1 || $0.operations.changesInput.2 }
+    hidden =
+      deltas.hidden.isEmpty
+      ? nil : try ResidentHidden(deltas.hidden, threads: threads ?? pool.threadCount, memory)
     do throws(StorageError) {
       norms = deltas.norms.isEmpty ? nil : try ResidentNorms(deltas.norms, memory)
       embedding = try EmbeddingOperation.all(deltas.embedding, memory)

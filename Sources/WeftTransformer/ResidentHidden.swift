@@ -116,8 +116,8 @@ final class ResidentBottleneck: Sendable {
     activation = module.activation
     size = module.size
     hiddenSize = module.up.rows
-    down = try memory.structured(module.down)
-    up = try memory.structured(module.up)
+    down = try memory.dense(module.down)
+    up = try memory.dense(module.up)
     downBias = try memory.keep(module.downBias)
     upBias = try memory.keep(module.upBias)
     normBefore = try keep(module.normBefore)
@@ -150,5 +150,19 @@ final class ResidentBottleneck: Sendable {
       kernels.layerNorm(answer, answer, weight: weight, bias: bias, count: hiddenSize, epsilon: ResidentBottleneck.epsilon)
     }
     for i in 0..<hiddenSize { sum[i] += weight * answer[i] }
+  }
+}
+
+extension ResidentMemory {
+  /// A matrix of floats in its own format.
+  fileprivate func dense(_ tensor: Tensor) throws(StorageError) -> StructuredMatrix {
+    do {
+      let matrix = try StructuredMatrix.dense(tensor)
+      _ = keep(matrix)
+      return matrix
+    } catch {
+      guard case .storage(let error) = error else { preconditionFailure("a bottleneck has matrices of floats") }
+      throw error
+    }
   }
 }

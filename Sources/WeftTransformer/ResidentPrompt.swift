@@ -72,6 +72,7 @@ struct ResidentGatedPrompts {
     let stride = headBytes * heads
     let base = UnsafeMutableRawPointer(try memory.reserve(floats: blocks(prompt) * stride / 4))
     let (keys, values) = (prompt.keys.floats(), prompt.values.floats())
+    // Every tier stores f32 alike.
     let kernels = Kernels(isa: .scalar)
     keys.withUnsafeBufferPointer { keys in
       values.withUnsafeBufferPointer { values in

@@ -138,7 +138,7 @@ struct Step {
       addGatedPromptsBehindProjection(index, layer, rows: rows)
       for row in rows {
         addToHidden(
-          row, layer.attentionOutputNorm, ResidentNorms.index(index, .attentionOutput), then: layer.feedForwardNorm,
+          row, index, .attentionOutput, layer.attentionOutputNorm, ResidentNorms.index(index, .attentionOutput), then: layer.feedForwardNorm,
           ResidentNorms.index(index, .feedForwardInput), quantize: layer.feedForwardWantsQuantizedInput)
       }
     }
@@ -174,7 +174,7 @@ struct Step {
       if let experts = layer.experts { collectExperts(rows, layer, experts) }
       for row in rows {
         addToHidden(
-          row, layer.feedForwardOutputNorm, ResidentNorms.index(index, .feedForwardOutput), then: next?.attentionNorm,
+          row, index, .feedForwardOutput, layer.feedForwardOutputNorm, ResidentNorms.index(index, .feedForwardOutput), then: next?.attentionNorm,
           ResidentNorms.index(index + 1, .attentionInput), isLast: next == nil,
           quantize: next?.attention.wantsQuantizedInput == true)
       }
@@ -234,13 +234,15 @@ struct Step {
   /// hidden += projected, normalised and scaled where the model does; then the input of what comes next.
   @inline(__always)
   private func addToHidden(
-    _ row: Int, _ outputNorm: DecoderLayer.Norm?, _ outputPlace: Int, then inputNorm: DecoderLayer.Norm?, _ inputPlace: Int,
-    isLast: Bool = false, quantize: Bool
+    _ row: Int, _ layer: Int, _ place: ResidentHidden.Place, _ outputNorm: DecoderLayer.Norm?, _ outputPlace: Int,
+    then inputNorm: DecoderLayer.Norm?, _ inputPlace: Int, isLast: Bool = false, quantize: Bool
   ) {
     let projected = workspace.projected.row(row)
     if let norm = replaced(outputNorm, outputPlace, row) { apply(norm, projected, projected, count: config.hiddenSize) }
     if config.residualScale != 1 { kernels.scale(projected, by: config.residualScale, count: config.hiddenSize) }
+    changeAnswer(projected, row, layer, place)
     kernels.add(workspace.hidden.row(row), projected, count: config.hiddenSize)
+    if place == .feedForwardOutput { steer(workspace.hidden.row(row), row, layer) }
     if !isLast { normalize(row, into: row, inputNorm, inputPlace, quantize) }
   }
 

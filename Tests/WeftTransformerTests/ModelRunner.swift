@@ -41,12 +41,14 @@ final class ModelRunner {
     var mixture: ActiveMixture?
   }
 
-  /// Appends some tokens of a sequence to the batch.
-  func append(_ tokens: ArraySlice<Int32>, to sequence: Int, mixture: ActiveMixture?, logits: Batch.Logits) {
+  /// Appends some tokens of a sequence to the batch; the first token stands at position `shift`.
+  func append(
+    _ tokens: ArraySlice<Int32>, to sequence: Int, mixture: ActiveMixture?, logits: Batch.Logits, shift: Int = 0
+  ) {
     Array(tokens).withUnsafeBufferPointer { pointer in
       blocks[sequence].withUnsafeBufferPointer { table in
         batch.append(
-          tokens: pointer, firstPosition: tokens.startIndex, blockTable: table.baseAddress!, mixture: mixture,
+          tokens: pointer, firstPosition: shift + tokens.startIndex, blockTable: table.baseAddress!, mixture: mixture,
           logits: logits)
       }
     }
@@ -57,16 +59,34 @@ final class ModelRunner {
     blocks[0].withUnsafeBufferPointer { body($0.baseAddress!) }
   }
 
-  /// Logits [T, V] of every position of every sequence, at most `chunk` tokens of each in a step.
-  func logits(_ rows: [Row], chunk: Int? = nil) -> [[Float]] {
+  /// Writes what stands before the first token of a sequence with this mixture. Returns the rows of its prompt, as tokens, and the
+  /// position of the first of them and the real ones.
+  func begin(_ sequence: Int, _ mixture: ActiveMixture?) -> (prompt: [Int32], shift: Int) {
+    guard let mixture else { return ([], 0) }
+    switch mixture.prompt {
+    case .none: return ([], 0)
+    case .rows(let count): return ((0..<count).map(Batch.promptToken), 0)
+    case .keysAndValues(let count):
+      blocks[sequence].withUnsafeBufferPointer { table in
+        transformer.writePrefix(of: mixture, blockTable: table.baseAddress!)
+      }
+      return ([], count)
+    }
+  }
+
+  /// Logits [T, V] of every position of every sequence, at most `chunk` tokens of each in a step; with those of a prompt's rows, if
+  /// they are asked for.
+  func logits(_ rows: [Row], chunk: Int? = nil, ofPrompts: Bool = false) -> [[Float]] {
     var results = [[Float]](repeating: [], count: rows.count)
+    let begins = rows.enumerated().map { begin($0.offset, $0.element.mixture) }
+    let all = zip(rows, begins).map { $1.prompt + $0.tokens }
     var done = 0
-    while rows.contains(where: { $0.tokens.count > done }) {
+    while all.contains(where: { $0.count > done }) {
       batch.removeAll()
       var order: [(sequence: Int, count: Int)] = []
-      for (index, row) in rows.enumerated() where row.tokens.count > done {
-        let end = min(row.tokens.count, chunk.map { done + $0 } ?? row.tokens.count)
-        append(row.tokens[done..<end], to: index, mixture: row.mixture, logits: .all)
+      for (index, tokens) in all.enumerated() where tokens.count > done {
+        let end = min(tokens.count, chunk.map { done + $0 } ?? tokens.count)
+        append(tokens[done..<end], to: index, mixture: rows[index].mixture, logits: .all, shift: begins[index].shift)
         order.append((index, end - done))
       }
       transformer.forward(batch)
@@ -79,7 +99,9 @@ final class ModelRunner {
       }
       done = chunk.map { done + $0 } ?? .max
     }
-    return results
+    guard !ofPrompts else { return results }
+    let width = weights.config.vocabularySize
+    return zip(results, begins).map { Array($0.dropFirst($1.prompt.count * width)) }
   }
 
   /// Logits [T, V] of one sequence.

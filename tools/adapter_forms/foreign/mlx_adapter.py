@@ -26,7 +26,8 @@ def main():
         for layer in model.layers[-options["num_layers"] :]:
             layer.unfreeze()
     else:
-        linear_to_lora_layers(model, options["num_layers"], options["parameters"], use_dora=options["type"] == "dora")
+        mx.random.seed(options["seed"])
+    linear_to_lora_layers(model, options["num_layers"], options["parameters"], use_dora=options["type"] == "dora")
     mx.random.seed(options["seed"])
     moved = []
     for name, value in sorted(tree_flatten(model.trainable_parameters())):

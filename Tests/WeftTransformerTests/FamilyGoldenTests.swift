@@ -121,6 +121,13 @@ extension ModelRunner {
     try AdapterReader.read(folder: family.folder, name: family.name, base: weights.base, options: family.options)
   }
 
+  /// The adapter of a case alone, with weight 1.
+  func mixture(_ family: FamilyCase) throws -> ActiveMixture {
+    let resident = try ResidentAdapter(adapter(family).deltas, groups: weights.inputGroups, pool: pool)
+    try transformer.reserve(for: resident)
+    return ActiveMixture([(resident, 1)])
+  }
+
   /// Logits [T, V] of a sequence with the adapter of a case alone, as an engine runs it: behind its prompt, and from its
   /// invocation on.
   func logits(_ tokens: [Int32], _ family: FamilyCase) throws -> [Float] {
@@ -129,6 +136,12 @@ extension ModelRunner {
     try transformer.reserve(for: resident)
     let mixture = ActiveMixture([(resident, 1)])
     switch mixture.prompt {
+    case .none where resident.needsGates:
+      // The base alone first, in blocks of its own.
+      batch.removeAll()
+      append(tokens[...], to: 1, mixture: nil, logits: .none)
+      transformer.forward(batch)
+      return step(tokens[...], mixture, gates: transformer.computeGates(resident, rows: 0..<tokens.count))
     case .none:
       let begin = deltas.invocation.map { tokens.lastOccurrence(of: $0) ?? tokens.count } ?? 0
       return step(tokens[..<begin], nil) + step(tokens[begin...], mixture)
@@ -142,10 +155,12 @@ extension ModelRunner {
     }
   }
 
-  private func step(_ tokens: ArraySlice<Int32>, _ mixture: ActiveMixture?) -> [Float] {
+  private func step(
+    _ tokens: ArraySlice<Int32>, _ mixture: ActiveMixture?, gates: ExternalGates? = nil
+  ) -> [Float] {
     batch.removeAll()
     if tokens.isEmpty { return [] }
-    append(tokens, to: 0, mixture: mixture, logits: .all)
+    append(tokens, to: 0, mixture: mixture, logits: .all, gates: gates)
     transformer.forward(batch)
     return tokens.indices.flatMap { Array(transformer.logits($0 - tokens.startIndex)) }
   }

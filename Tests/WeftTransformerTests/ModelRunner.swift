@@ -43,13 +43,14 @@ final class ModelRunner {
 
   /// Appends some tokens of a sequence to the batch; the first token stands at position `shift`.
   func append(
-    _ tokens: ArraySlice<Int32>, to sequence: Int, mixture: ActiveMixture?, logits: Batch.Logits, shift: Int = 0
+    _ tokens: ArraySlice<Int32>, to sequence: Int, mixture: ActiveMixture?, logits: Batch.Logits, shift: Int = 0,
+    gates: ExternalGates? = nil
   ) {
     Array(tokens).withUnsafeBufferPointer { pointer in
       blocks[sequence].withUnsafeBufferPointer { table in
         batch.append(
           tokens: pointer, firstPosition: shift + tokens.startIndex, blockTable: table.baseAddress!, mixture: mixture,
-          logits: logits)
+          logits: logits, gates: gates)
       }
     }
   }

@@ -13,7 +13,7 @@ struct FamilyGoldenTests {
   static let readable = FamilyCase.all.filter(\.isReadable)
 
   @Test func allCasesAreThere() {
-    #expect(FamilyCase.all.count == 207 && Self.readable.count == 199)
+    #expect(FamilyCase.all.count == 208 && Self.readable.count == 199)
   }
 
   @Test(arguments: readable) func logitsBesideTheBaseAreThoseOfPeft(family: FamilyCase) throws {
@@ -34,17 +34,26 @@ struct FamilyGoldenTests {
     let runner = try ModelRunner(family.basePath)
     let deltas = try runner.adapter(family).deltas
     let before = runner.logits(tokens)
-    do { try runner.weights.fuse([(deltas, Mixture.Part(adapter: family.name, weight: 1))]) } catch {
-      guard case .notFusable = error else { throw error }
+    guard try fuse(deltas, runner) else {
       #expect(!family.unmergeable.isEmpty || !deltas.embedding.isEmpty, "peft merges it")
       #expect(sameBits(runner.logits(tokens), before))
       return
     }
-    #expect(family.unmergeable.isEmpty, "peft does not merge it: \(family.unmergeable)")
-    // Where a merged model differs, it is because peft merges into a matrix that is the embedding and the head.
+    // Not peft's merged logits: where these differ, it merges into a matrix that is the embedding and the head.
     FamilyErrors.check(family.name, .fused, relativeError(runner.logits(tokens), try golden.floats("logits")))
     runner.weights.unfuse([deltas])
     #expect(sameBits(runner.logits(tokens), before))
+  }
+
+  /// False when it cannot be fused.
+  private func fuse(_ deltas: DeltaSet, _ runner: ModelRunner) throws -> Bool {
+    do throws(ModelError) {
+      try runner.weights.fuse([(deltas, Mixture.Part(adapter: "one", weight: 1))])
+      return true
+    } catch {
+      guard case .notFusable = error else { throw error }
+      return false
+    }
   }
 
   @Test(arguments: readable) func theChangeOfAModuleIsThatOfPeft(family: FamilyCase) throws {
@@ -78,7 +87,8 @@ struct FamilyGoldenTests {
 
   static let refusals: [String: String] = [
     "lora-pissa-niter": "init_lora_weights", "lora-corda": "init_lora_weights", "lora-lora-ga": "init_lora_weights",
-    "lora-loftq": "init_lora_weights", "psoft": "PSOFT", "adamss": "AdaMSS", "frod-unsaved": "FRoD", "shadow": "SHADOW",
+    "lora-loftq": "init_lora_weights", "psoft": "PSOFT", "adamss": "AdaMSS", "frod-unsaved": "save_projection", "shadow": "SHADOW",
+    "xlora-pass-value": "scaling_pass_value",
   ]
 
   @Test(arguments: FamilyCase.all.filter { !$0.isReadable }) func whatPeftCannotRepeatIsRefused(family: FamilyCase) throws {
@@ -99,6 +109,9 @@ struct FamilyQuantizedTests {
     var testDescription: String { "\(name) \(dtype.name)" }
   }
 
+  /// The magnitudes of its base are no longer different when they are quantised: it is refused.
+  static let refused: Set = ["supertuning-bottom-unsaved"]
+
   static let bases = ["gpt2", "llama", "llama-bias", "llama-tied", "mixtral"].flatMap { name in
     [Base(name: name, comparison: .q8_0, dtype: .q8_0), Base(name: name, comparison: .q4_0, dtype: .q4_0)]
   }
@@ -106,7 +119,7 @@ struct FamilyQuantizedTests {
   @Test(arguments: bases) func logitsAreThoseOfTheDequantizedBase(base: Base) throws {
     let copy = try QuantizedCopy(of: FamilyCase.path(base: base.name), as: base.dtype)
     let (quantized, float) = (try ModelRunner(copy.quantized), try ModelRunner(copy.dequantized))
-    for family in FamilyGoldenTests.readable where family.base == base.name {
+    for family in FamilyGoldenTests.readable where family.base == base.name && !Self.refused.contains(family.name) {
       let tokens = try family.golden().integers("tokens").map(Int32.init)
       let expected = try float.logits(tokens, family)
       let found = try quantized.logits(tokens, family)

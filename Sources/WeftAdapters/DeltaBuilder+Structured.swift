@@ -35,11 +35,7 @@ extension DeltaBuilder {
   }
 
   /// A step of linear algebra at load; its failure is an error of the adapter.
-  func solving<Result>(
-    _ module: BaseModule, _ factor: String, _ step: () throws(LinearAlgebraError) -> Result
-  ) throws(AdapterError) -> Result {
-    do { return try step() } catch {
-      throw malformed(factor, expected: "a matrix that LAPACK can use", found: error.description, module)
-    }
+  func solving<Result>(_ step: () throws(LinearAlgebraError) -> Result) throws(AdapterError) -> Result {
+    do { return try step() } catch { throw .linearAlgebra(location: location, error) }
   }
 }

@@ -25,10 +25,13 @@ extension AdapterFolder {
   /// (`lora_A.default.weight`). Other names are left alone: `AdapterReader` refuses what nobody takes.
   ///
   /// Throws for modules that the base does not have, and where two names mean one tensor or two modules one weight.
-  mutating func modules(_ parameters: [String], base: BaseShape) throws(AdapterError) -> [ModuleTensors] {
+  /// - Parameter others: names that are left alone although they end so.
+  mutating func modules(
+    _ parameters: [String], base: BaseShape, except others: Set<String> = []
+  ) throws(AdapterError) -> [ModuleTensors] {
     var found: [BaseModule: [String: String]] = [:]
     var owners: [WeightSite: BaseModule] = [:]
-    for name in tensorNames {
+    for name in tensorNames where !others.contains(name) {
       guard let (path, parameter) = AdapterFolder.split(name, parameters) else { continue }
       guard let module = base.module(at: path) else { throw unknownModule(name, path, parameters, base) }
       recognize(name)

@@ -32,7 +32,7 @@ extension DeltaBuilder {
           let weight = try files.take(name, shape: [size.out, size.in])
           try add(to: module) { rows throws(DeltaError) in .replace(try WeightReplacement(weight.slice(rows: rows))) }
         }
-      case .stacked: continue
+      case .stacked, .positions: continue
       }
     }
     for (site, entry) in norms {

@@ -83,6 +83,8 @@ package struct BaseShape: Sendable {
 
   package let layerCount: Int
   package let embedding: BaseEmbedding
+  /// Learned positions, where the model has them: [positions, hidden]; its `vocabularySize` is how many there are.
+  package let positions: BaseEmbedding?
   package let norms: [BaseNorm]
   package let attention: BaseAttention
   /// True when the head is the embedding (tied): still two places for deltas.
@@ -102,10 +104,11 @@ package struct BaseShape: Sendable {
   package init(
     layerCount: Int, sizes: [WeightSite: Size], modules: [BaseModule], roots: [String], embedding: BaseEmbedding,
     norms: [BaseNorm], attention: BaseAttention, isTied: Bool, layerSources: [Int]? = nil,
-    gguf: GGUFNames? = nil
+    gguf: GGUFNames? = nil, positions: BaseEmbedding? = nil
   ) {
     self.layerCount = layerCount
     self.embedding = embedding
+    self.positions = positions
     self.norms = norms
     self.attention = attention
     self.isTied = isTied
@@ -137,6 +140,9 @@ package struct BaseShape: Sendable {
 
   /// Whether a path, with or without the root, is that of the embedding.
   package func isEmbedding(_ path: String) -> Bool { spellings(of: path).contains(embedding.path) }
+
+  /// Whether a path, with or without the root, is that of learned positions.
+  package func isPositions(_ path: String) -> Bool { positions.map { spellings(of: path).contains($0.path) } ?? false }
 
   /// A path as it is, and with each root replaced by that of this base.
   private func spellings(of path: String) -> [String] {

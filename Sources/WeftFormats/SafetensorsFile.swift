@@ -45,7 +45,8 @@ package struct SafetensorsFile: Sendable {
         guard metadata == nil else {
           throw .malformed(location: path, expected: "every header key once", found: "'__metadata__' again")
         }
-        metadata = try SafetensorsFile.metadata(value, path: path)
+        // mlx writes null where it has none; the reference implementation reads that too.
+        metadata = value.isNull ? [:] : try SafetensorsFile.metadata(value, path: path)
         continue
       }
       let place = "\(path): tensor '\(name)'"

@@ -13,6 +13,14 @@ struct Segment {
   var gateStride = 0
 }
 
+/// Gates that `Transformer.computeGates` made of the rows of an earlier step.
+package struct ExternalGates {
+  /// Those of the first row [layers, experts].
+  let first: UnsafePointer<Float>
+  /// Floats between rows.
+  let stride: Int
+}
+
 /// How rows are divided into segments: what a linear map has to know of a batch.
 struct RowLayout {
   var rowCount = 0
@@ -144,12 +152,16 @@ package final class Batch {
   /// `firstPosition + tokens.count` positions and stay valid until the step is over.
   package func append(
     tokens new: UnsafeBufferPointer<Int32>, firstPosition: Int, blockTable: UnsafePointer<Int32>, mixture: ActiveMixture?,
-    logits: Logits
+    logits: Logits, gates: ExternalGates? = nil
   ) {
     precondition(rowCount + new.count <= maximumRows && segmentCount < maximumSegments && !new.isEmpty)
     var segment = Segment(
       firstRow: rowCount, rowCount: new.count, firstPosition: firstPosition, blockTable: blockTable,
       entries: UnsafeBufferPointer(start: nil, count: 0))
+    if let gates {
+      segment.gates = gates.first
+      segment.gateStride = gates.stride
+    }
     if let mixture, !mixture.isEmpty {
       mixtures.append(mixture)
       segment.entries = UnsafeBufferPointer(mixture.entries)
@@ -167,6 +179,7 @@ package final class Batch {
     for i in 0..<wanted { logitRows[logitRowCount + i] = Int32(rowCount + new.count - wanted + i) }
     layout.append(segment)
     if wanted > 0 {
+      segment.gates = segment.gates.map { $0 + (new.count - wanted) * segment.gateStride }
       segment.firstRow = logitRowCount
       segment.rowCount = wanted
       logitLayout.append(segment)

@@ -66,7 +66,11 @@ extension ModelConfig {
       gguf: GGUFNames(
         modules: modules(gguf, sizes), embedding: gguf.embedding,
         norms: Dictionary(uniqueKeysWithValues: baseNorms(gguf).map { ($0.site, $0.path) }),
-        interleavesHeads: interleavesHeads))
+        interleavesHeads: interleavesHeads),
+      positions: positionRows == 0
+        ? nil
+        : BaseEmbedding(
+          path: names.root + names.positionEmbedding, vocabularySize: positionRows, hiddenSize: hiddenSize))
   }
 
   /// The linear modules as `names` calls them, in the order of the model; the head comes last.

@@ -42,6 +42,7 @@ package final class ResidentAdapter: @unchecked Sendable {
   let norms: ResidentNorms?
   let hidden: ResidentHidden?
   let embedding: [EmbeddingOperation]
+  let classifier: ResidentClassifier?
   let prompt: ResidentPrompt?
   let gatedPrompts: ResidentGatedPrompts?
   /// Floats of u that the widest group needs, in whole tiles.
@@ -52,6 +53,8 @@ package final class ResidentAdapter: @unchecked Sendable {
   let changesInput: Bool
   /// Layers of the base.
   var layerCount: Int { (sites.lazy.joined().compactMap(\.layer).max() ?? -1) + 1 }
+  /// Whether steps with it need gates that a step of the base alone comes before: see `Transformer.computeGates`.
+  package var needsGates: Bool { classifier != nil }
   /// Bytes of everything it holds.
   package var byteCount: Int { memory.byteCount }
 
@@ -96,6 +99,7 @@ package final class ResidentAdapter: @unchecked Sendable {
     do throws(StorageError) {
       norms = deltas.norms.isEmpty ? nil : try ResidentNorms(deltas.norms, memory)
       embedding = try EmbeddingOperation.all(deltas.embedding, memory)
+      classifier = try deltas.classifier.map { rule throws(StorageError) in try ResidentClassifier(rule, memory, pool) }
       prompt = try deltas.prompt.map { prompt throws(StorageError) in try ResidentPrompt(prompt, memory) }
       gatedPrompts =
         deltas.gatedPrompts.isEmpty

@@ -73,6 +73,28 @@ package final class Transformer {
   /// mixture with the adapter is in a batch.
   package func reserve(for adapter: ResidentAdapter) throws(StorageError) {
     if adapter.changesInput { try workspace.reserveChangedInputs(config: config, rows: maximumRows) }
+    if let classifier = adapter.classifier { try workspace.reserveGates(count: classifier.count, rows: maximumRows) }
+  }
+
+  /// Gates for rows of the step that has just run, by the classifier of an adapter: that step was one of the base alone, over
+  /// all layers. Valid until gates are computed again for these rows; nil for an adapter without a classifier.
+  package func computeGates(_ adapter: ResidentAdapter, rows: Range<Int>) -> ExternalGates? {
+    guard let classifier = adapter.classifier, let memory = workspace.gates else { return nil }
+    let (normed, hidden) = (workspace.normed, workspace.hidden)
+    let norm = weights.outputNorm
+    for row in rows {
+      switch config.norm {
+      case .rootMeanSquare:
+        kernels.rmsNorm(
+          normed.row(row), hidden.row(row), weight: norm.weight, count: config.hiddenSize, epsilon: config.normEpsilon)
+      case .layer:
+        kernels.layerNorm(
+          normed.row(row), hidden.row(row), weight: norm.weight, bias: norm.bias, count: config.hiddenSize,
+          epsilon: config.normEpsilon)
+      }
+      classifier.classify(normed.row(row), into: memory.row(row), kernels)
+    }
+    return ExternalGates(first: memory.row(rows.lowerBound), stride: memory.stride)
   }
 
   /// Runs one step. The batch must respect the maxima that this transformer was made with.

@@ -72,9 +72,15 @@ final class Workspace {
   /// The inputs of up to three maps after adapters changed them; nil until an adapter that does that is loaded.
   private(set) var changedInputs: ChangedInputs?
   private var changedStorage: Storage?
+  /// Gates of each row, where an adapter has a classifier; nil until one is loaded.
+  private(set) var gates: Activations?
+  private var gateStorage: Storage?
 
   /// Bytes in all.
-  var byteCount: Int { storage.bytes.count + (experts?.byteCount ?? 0) + (changedStorage?.bytes.count ?? 0) }
+  var byteCount: Int {
+    storage.bytes.count + (experts?.byteCount ?? 0) + (changedStorage?.bytes.count ?? 0)
+      + (gateStorage?.bytes.count ?? 0)
+  }
 
   /// The widths of `Activations`, in the order of the properties: floats in a row, columns of the quantised form (0: there is
   /// none), rows.
@@ -119,6 +125,14 @@ final class Workspace {
     let (storage, made) = try Workspace.reserve(Workspace.changedShapes(config: config, rows: rows))
     changedStorage = storage
     changedInputs = ChangedInputs(parts: (made[0], made[1], made[2]))
+  }
+
+  /// Makes room for this many gates in each row. Not during a step.
+  func reserveGates(count: Int, rows: Int) throws(StorageError) {
+    guard gates.map({ $0.stride < count }) ?? true else { return }
+    let (storage, made) = try Workspace.reserve([(count, 0, rows)])
+    gateStorage = storage
+    gates = made[0]
   }
 
   /// Bytes that `reserveChangedInputs` takes.

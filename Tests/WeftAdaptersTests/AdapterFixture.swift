@@ -46,13 +46,15 @@ struct AdapterFixture {
   }
 
   /// Writes the folder; the config's members in sorted order.
-  func write(to folder: TemporaryFolder) throws {
+  /// - Parameter below: a folder in `folder`, to write there.
+  func write(to folder: TemporaryFolder, below: String? = nil) throws {
+    let parent = below.map { $0 + "/" } ?? ""
     let members = config.sorted { $0.key < $1.key }.map { "\"\($0.key)\": \($0.value)" }
-    try folder.write("{\(members.joined(separator: ", "))}".utf8, to: "adapter_config.json")
+    try folder.write("{\(members.joined(separator: ", "))}".utf8, to: parent + "adapter_config.json")
     if let otherFile {
-      try folder.write("no safetensors".utf8, to: otherFile)
+      try folder.write("no safetensors".utf8, to: parent + otherFile)
     } else {
-      try SafetensorsWriter.write(tensors, to: folder.file("adapter_model.safetensors"))
+      try SafetensorsWriter.write(tensors, to: folder.file(parent + "adapter_model.safetensors"))
     }
   }
 

@@ -52,7 +52,7 @@ import WeftTensors
       $0.tensors["more_embeddings"] = try AdapterFixture.ones([3, 4])
     } error: { _, tensors in
       .unknownTensor(
-        location: tensors, tensor: "more_embeddings", expected: "tensors of \(name(of: type)) for modules of this base")
+        location: tensors, tensor: "more_embeddings", expected: "tensors of \(Self.name(of: type)) for modules of this base")
     }.check()
   }
 

@@ -22,7 +22,7 @@ struct FamilyGoldenTests {
     var largest: Float = 0
     for isa in availableTiers {
       let runner = try ModelRunner(family.basePath, isa: isa)
-      let found = runner.logits(tokens, mixture: try runner.mixture(family))
+      let found = try runner.logits(tokens, family)
       largest = max(largest, relativeError(found, try golden.floats("logits")))
     }
     FamilyErrors.check(family.name, .unmerged, largest)
@@ -34,7 +34,7 @@ struct FamilyGoldenTests {
     let runner = try ModelRunner(family.basePath)
     let deltas = try runner.adapter(family).deltas
     let before = runner.logits(tokens)
-    do { try runner.weights.fuse([(deltas, 1)]) } catch ModelError.notFusable {
+    do { try runner.weights.fuse([(deltas, Mixture.Part(adapter: family.name, weight: 1))]) } catch ModelError.notFusable {
       #expect(!family.unmergeable.isEmpty || !deltas.embedding.isEmpty, "peft merges it")
       #expect(sameBits(runner.logits(tokens), before))
       return
@@ -107,8 +107,8 @@ struct FamilyQuantizedTests {
     let (quantized, float) = (try ModelRunner(copy.quantized), try ModelRunner(copy.dequantized))
     for family in FamilyGoldenTests.readable where family.base == base.name {
       let tokens = try family.golden().integers("tokens").map(Int32.init)
-      let expected = float.logits(tokens, mixture: try float.mixture(family))
-      let found = quantized.logits(tokens, mixture: try quantized.mixture(family))
+      let expected = try float.logits(tokens, family)
+      let found = try quantized.logits(tokens, family)
       FamilyErrors.check(family.name, base.comparison, relativeError(found, expected))
     }
   }
@@ -121,9 +121,35 @@ extension ModelRunner {
   }
 
   /// The adapter of a case alone, with weight 1.
-  func mixture(_ family: FamilyCase) throws -> ActiveMixture {
-    let adapter = try ResidentAdapter(adapter(family).deltas, groups: weights.inputGroups, pool: pool)
+  func mixture(_ family: FamilyCase) throws -> ActiveMixture { try mixture(adapter(family).deltas) }
+
+  private func mixture(_ deltas: DeltaSet) throws -> ActiveMixture {
+    let adapter = try ResidentAdapter(deltas, groups: weights.inputGroups, pool: pool)
     try transformer.reserve(for: adapter)
     return ActiveMixture([(adapter, 1)])
+  }
+
+  /// Logits [T, V] of a sequence with the adapter of a case alone, as an engine runs it: from its invocation on.
+  func logits(_ tokens: [Int32], _ family: FamilyCase) throws -> [Float] {
+    let deltas = try adapter(family).deltas
+    let mixture = try mixture(deltas)
+    guard let invocation = deltas.invocation else { return logits(tokens, mixture: mixture) }
+    let begin = tokens.lastOccurrence(of: invocation) ?? tokens.count
+    return step(tokens[..<begin], nil) + step(tokens[begin...], mixture)
+  }
+
+  private func step(_ tokens: ArraySlice<Int32>, _ mixture: ActiveMixture?) -> [Float] {
+    batch.removeAll()
+    if tokens.isEmpty { return [] }
+    append(tokens, to: 0, mixture: mixture, logits: .all)
+    transformer.forward(batch)
+    return tokens.indices.flatMap { Array(transformer.logits($0 - tokens.startIndex)) }
+  }
+}
+
+extension [Int32] {
+  /// The index at which `other` begins for the last time.
+  func lastOccurrence(of other: [Int32]) -> Int? {
+    indices.reversed().first { self[$0...].starts(with: other) }
   }
 }

@@ -17,8 +17,8 @@ struct OperatorTests {
 
   static func dense(_ size: BaseShape.Size, _ numbers: inout SeededGenerator) throws -> DeltaOperator {
     .structured(
-      StructuredDelta(
-        try .dense(Tensor(numbers.floats(size.out * size.in, in: -0.1...0.1), shape: [size.out, size.in])), scale: 0.7))
+      try StructuredDelta(
+        .dense(Tensor(numbers.floats(size.out * size.in, in: -0.1...0.1), shape: [size.out, size.in])), scale: 0.7))
   }
 
   static func blocks(_ size: Int, _ numbers: inout SeededGenerator, order: [Int32]? = nil) throws -> DeltaOperator {

@@ -21,13 +21,14 @@ enum C3A {
     let modules = try files.targetedModules(["c3a_kernel"], base: base.shape)
     var builder = try DeltaBuilder(base, &files, adapting: modules.map(\.module))
     for tensors in modules {
-      let (module, size) = (tensors.module, base.size(of: tensors.module))
+      let module = tensors.module
+      let (out, inputs) = base.size(of: module)
       let block = try patterns.integer(for: module, default: standard)
-      guard size.out % block == 0, size.in % block == 0 else {
-        throw builder.malformed("block_size", expected: "a divisor of [\(size.out), \(size.in)]", found: "\(block)", module)
+      guard out % block == 0, inputs % block == 0 else {
+        throw builder.malformed("block_size", expected: "a divisor of [\(out), \(inputs)]", found: "\(block)", module)
       }
-      let kernel = try files.take(tensors.name("c3a_kernel"), shape: [size.out / block, size.in / block, block])
-      try builder.addStructured(scale: 1 / Float(size.in), to: module) { () throws(StructuredError) in
+      let kernel = try files.take(tensors.name("c3a_kernel"), shape: [out / block, inputs / block, block])
+      try builder.addStructured(scale: 1 / Float(inputs), to: module) { () throws(StructuredError) in
         if transforms[block] == nil { transforms[block] = try FourierTransform(count: block) }
         guard let transform = transforms[block] else { preconditionFailure("it was just made") }
         return try .circulant(kernel: kernel, transform: transform)

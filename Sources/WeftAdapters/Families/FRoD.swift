@@ -50,7 +50,7 @@ enum FRoD {
         throw builder.malformed("V", expected: "modules of one category with one input size", found: "\(size.in)", module)
       }
       let weight = try builder.values().weight(of: module)
-      let delta = try builder.solving(module, "V") { () throws(LinearAlgebraError) in
+      let delta = try builder.solving { () throws(LinearAlgebraError) in
         try change(weight, size, known, diagonal, values)
       }
       try builder.addDense(delta, to: module)

@@ -90,7 +90,7 @@ extension DeltaBuilder {
   ) throws(AdapterError) {
     let size = base.size(of: module)
     let weight = try values().weight(of: module)
-    var product = try solving(module, "delta") { () throws(LinearAlgebraError) in
+    var product = try solving { () throws(LinearAlgebraError) in
       try LinearAlgebra.product(left, right, rows: size.out, inner: rank, columns: size.in)
     }
     for i in product.indices { product[i] *= weight[i] }

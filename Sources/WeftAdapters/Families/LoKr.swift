@@ -3,7 +3,7 @@
 internal import WeftDeltas
 internal import WeftTensors
 
-/// LoKr (https://arxiv.org/abs/2212.10650, https://arxiv.org/abs/2309.14859): D = alpha / r (w1 (x) w2), a Kronecker product.
+/// LoKr (https://arxiv.org/abs/2309.14859): D = alpha / r (w1 (x) w2), a Kronecker product.
 ///
 /// Tensors per module: `lokr_w1` [l, m], or its factors `lokr_w1_a` [l, r] and `lokr_w1_b` [r, m]; `lokr_w2` [k, n] likewise, with
 /// l k = out and m n = in. How the sizes are split is told by the shapes. The scale is alpha / r even where both are whole.

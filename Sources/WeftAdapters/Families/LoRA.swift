@@ -24,6 +24,7 @@ enum LoRA {
     for (module, names) in modules { try addModule(module, names, options, from: &folder, to: &builder) }
     for (path, pairs) in tensors.experts { try addExperts(path, pairs, options, from: &folder, to: &builder) }
     try addEmbedding(tensors.embedding, options, from: &folder, to: &builder)
+    try addPositions(tensors.positions, options, from: &folder, to: &builder)
     if options.ensuresTying { try tieHead(tensors, options, to: &builder) }
     try options.tokens?.add("token_adapter.trainable_tokens_delta", from: &folder, to: &builder)
     let sites = Set(tensors.modules.flatMap(\.module.sites)).union(builder.deltas.operators.keys)
@@ -73,9 +74,9 @@ enum LoRA {
       if case .expert(let layer, _, _) = module.sites[0], !sparse.contains(layer) { continue }
       throw .missingTensor(location: location, tensor: "\(AdapterFolder.prefix)\(module.path).lora_A.weight")
     }
-    let embedding = base.embedding.path
-    if tensors.embedding.isEmpty, try target.contains(path: embedding), !options.replacements.names(embedding) {
-      throw .missingTensor(location: location, tensor: "\(AdapterFolder.prefix)\(embedding).lora_embedding_A")
+    for (path, names) in [(base.embedding.path, tensors.embedding), (base.positions?.path, tensors.positions)] {
+      guard let path, names.isEmpty, try target.contains(path: path), !options.replacements.names(path) else { continue }
+      throw .missingTensor(location: location, tensor: "\(AdapterFolder.prefix)\(path).lora_embedding_A")
     }
   }
 }

@@ -16,7 +16,9 @@ internal import WeftTensors
 /// loralib's A of a fused module has the ranks of its parts under each other.
 enum LoRAFile {
   static let endingsOfA = [".lora_A.weight", ".lora_A.default.weight", ".lora_A", ".lora_down.weight", ".lora_embedding_A"]
-  private static let endingsOfB = [".lora_B.weight", ".lora_B.default.weight", ".lora_B", ".lora_up.weight", ".lora_embedding_B"]
+  private static let endingsOfB = [
+    ".lora_B.weight", ".lora_B.default.weight", ".lora_B", ".lora_up.weight", ".lora_embedding_B",
+  ]
   private static let endingsOfAlpha = [".alpha"]
 
   static func resolve(

@@ -29,6 +29,8 @@ struct LoRATensors {
   /// Of modules with stacked parameters, by how many `base_layer` follow the path.
   private(set) var experts: [(path: String, pairs: [Int: Names])] = []
   private(set) var embedding: Names = [:]
+  /// Of learned positions.
+  private(set) var positions: Names = [:]
 
   /// Tensors that only training uses: VeLoRA's projection, MonteCLoRA's sampler.
   private static let inert = [".lora_velora_embed", ".lora_monteclora_sampler"]
@@ -50,6 +52,8 @@ struct LoRATensors {
         other = modules[module, default: [:]].updateValue(name, forKey: parameter)
       } else if base.isEmbedding(path) {
         other = embedding.updateValue(name, forKey: parameter)
+      } else if base.isPositions(path) {
+        other = positions.updateValue(name, forKey: parameter)
       } else {
         var (outer, depth) = (path, 0)
         while outer.hasSuffix(".base_layer") {

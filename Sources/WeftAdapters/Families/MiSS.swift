@@ -72,7 +72,7 @@ enum MiSS {
     for o in 0..<size.out / rank {
       let block = Array(blocks[o * rank * rank..<(o + 1) * rank * rank])
       // The tiles of a band lie beside each other in every row: all rows of all tiles are one matrix [r in / r, r].
-      var product = try builder.solving(module, name) { () throws(LinearAlgebraError) in
+      var product = try builder.solving { () throws(LinearAlgebraError) in
         try LinearAlgebra.product(
           Array(weight[o * band..<(o + 1) * band]), block, rows: size.in, inner: rank, columns: rank)
       }

@@ -61,7 +61,7 @@ enum PEANuT {
       let weight = try builder.values().weight(of: module)
       // h is kept as its transpose [r, in], so that every step is a matrix times h.
       func step(_ matrix: [Float], _ h: [Double], inner: Int) throws(AdapterError) -> [Double] {
-        try builder.solving(module, "h") { () throws(LinearAlgebraError) in
+        try builder.solving { () throws(LinearAlgebraError) in
           try LinearAlgebra.product(matrix.map { Double($0) }, h, rows: rank, inner: inner, columns: size.in).map(activation)
         }
       }

@@ -40,10 +40,11 @@ enum Poly {
       let size = base.size(of: tensors.module)
       guard size.in % splits == 0, size.out % splits == 0 else {
         throw config.malformed(
-          "n_splits", expected: "a divisor of [\(size.out), \(size.in)], as \(tensors.module.path) is", found: config["n_splits"])
+          "n_splits", expected: "a divisor of [\(size.out), \(size.in)], as \(tensors.module.path) is",
+          found: config["n_splits"])
       }
       let rows = size.out / splits
-      let columns = size.in / splits
+      let columns = (size.in) / splits
       let (a, b) = (try tensors.name(parameters[0]), try tensors.name(parameters[1]))
       let router = try tensors.name(parameters[2])
       for name in [a, b] { try requireCounts(name, splits, skills, files) }

@@ -15,8 +15,13 @@ enum ScaleAndShift {
     _ files: inout AdapterFolder, _ base: BaseModel, _ options: AdapterOptions
   ) throws(AdapterError) -> DeltaSet {
     var builder = DeltaBuilder(base, files)
-    for norm in base.shape.norms { try add(norm, &files, &builder) }
-    for tensors in try files.modules(parameters, base: base.shape) {
+    var ofNorms: Set<String> = []
+    for name in files.tensorNames {
+      guard let path = AdapterFolder.split(name, parameters)?.path, base.shape.norm(at: path) != nil else { continue }
+      ofNorms.insert(name)
+    }
+    for norm in base.shape.norms { try add(norm, ofNorms, &files, &builder) }
+    for tensors in try files.modules(parameters, base: base.shape, except: ofNorms) {
       let count = base.size(of: tensors.module).out
       let scale = try tensors.names["ssf_scale"].map { name throws(AdapterError) in try files.takeFloats(name, shape: [count]) }
       let shift = try tensors.names["ssf_shift"].map { name throws(AdapterError) in try files.takeFloats(name, shape: [count]) }
@@ -32,15 +37,21 @@ enum ScaleAndShift {
 
   /// What a norm writes is scaled by scaling its weight and bias.
   private static func add(
-    _ norm: BaseNorm, _ files: inout AdapterFolder, _ builder: inout DeltaBuilder
+    _ norm: BaseNorm, _ names: Set<String>, _ files: inout AdapterFolder, _ builder: inout DeltaBuilder
   ) throws(AdapterError) {
-    let names = parameters.map { "\(norm.path).\($0)" }
-    let scale = try files.has(names[0]) ? files.takeFloats(names[0], shape: [norm.size]) : nil
-    let shift = try files.has(names[1]) ? files.takeFloats(names[1], shape: [norm.size]) : nil
+    func values(_ parameter: String) throws(AdapterError) -> [Float]? {
+      let own = names.first { name in
+        guard let found = AdapterFolder.split(name, [parameter])?.path else { return false }
+        return builder.base.shape.norm(at: found) == norm
+      }
+      guard let own else { return nil }
+      return try files.takeFloats(own, shape: [norm.size])
+    }
+    let (scale, shift) = (try values(parameters[0]), try values(parameters[1]))
     guard scale != nil || shift != nil else { return }
     guard norm.hasBias || shift == nil else {
       throw .unknownTensor(
-        location: files.tensorsLocation, tensor: names[1], expected: "no shift of a norm without a bias (RMSNorm)")
+        location: files.tensorsLocation, tensor: "\(norm.path).\(parameters[1])", expected: "no shift of a norm without a bias (RMSNorm)")
     }
     guard let own = try builder.values().norm(norm.site), let weight = own.weight else {
       throw .needsBaseWeights(location: files.path)

@@ -3,7 +3,7 @@
 internal import WeftDeltas
 internal import WeftTensors
 
-/// Super-tuning, of peft 0.21: D is zero but for (1 - sparsity) of its elements, with an optional low-rank part beside it.
+/// Super-tuning (https://arxiv.org/abs/2607.09287): D is zero but for (1 - sparsity) of its elements, with an optional low-rank part beside it.
 ///
 /// Tensors per module: `supertuning_values` [n], `supertuning_indices` [n] (row * in + column), and with `r` also
 /// `supertuning_lora_A.weight` [r, in], `supertuning_lora_B.weight` [out, r] at scale lora_alpha / r. Without

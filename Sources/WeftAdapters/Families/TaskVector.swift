@@ -28,9 +28,9 @@ enum TaskVector {
       guard let size = base.shape.shape(of: site) else { continue }
       let change = difference(tuned.weight(site), values.weight(site))
       do throws(DeltaError) {
-        if let change, let delta = try matrix(change, size, form, at: site, location) {
-          deltas.operators[site, default: []].append(delta)
-        }
+        // A head that is the embedding stays whole like it.
+        let own = site == .outputHead && base.shape.isTied ? .dense : form
+        if let change { deltas.operators[site, default: []].append(try matrix(change, size, own, at: site)) }
         if let bias = difference(tuned.bias(site), values.bias(site)) {
           deltas.operators[site, default: []].append(.bias(try BiasDelta(bias)))
         }
@@ -79,8 +79,8 @@ enum TaskVector {
   }
 
   private static func matrix(
-    _ change: [Float], _ size: BaseShape.Size, _ form: TaskVectorForm, at site: WeightSite, _ location: String
-  ) throws(DeltaError) -> DeltaOperator? {
+    _ change: [Float], _ size: BaseShape.Size, _ form: TaskVectorForm, at site: WeightSite
+  ) throws(DeltaError) -> DeltaOperator {
     switch form {
     case .dense: return try dense(change, size, at: site)
     case .sparse(let share):

@@ -26,7 +26,7 @@ extension AdapterFamily {
       source: "https://arxiv.org/abs/2406.13175", resolve: SHiRA.resolve),
     AdapterFamily(
       "Super-tuning", peftType: "SUPERTUNING", operators: ["sparse", "low-rank"], mixing: .sum, isFusable: true,
-      source: "https://github.com/huggingface/peft/tree/main/src/peft/tuners/supertuning", resolve: Supertuning.resolve),
+      source: "https://arxiv.org/abs/2607.09287", resolve: Supertuning.resolve),
     AdapterFamily(
       "HiRA", peftType: "HIRA", operators: ["dense"], mixing: .sum, isFusable: true,
       source: "https://openreview.net/forum?id=TwJrTz9cRS", resolve: HiRA.resolve),

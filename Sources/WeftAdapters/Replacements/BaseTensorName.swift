@@ -11,6 +11,8 @@ struct BaseTensorName {
     case stacked(BaseModule)
     case norm(BaseNorm)
     case embedding(BaseEmbedding)
+    /// Learned positions.
+    case positions(BaseEmbedding)
 
     /// The path in the base.
     var path: String {
@@ -18,7 +20,7 @@ struct BaseTensorName {
       case .linear(let module): module.path
       case .stacked(let module): module.name
       case .norm(let norm): norm.path
-      case .embedding(let embedding): embedding.path
+      case .embedding(let embedding), .positions(let embedding): embedding.path
       }
     }
   }
@@ -63,6 +65,8 @@ struct BaseTensorName {
       owner = .norm(norm)
     } else if base.isEmbedding(path), !isBias {
       owner = .embedding(base.embedding)
+    } else if base.isPositions(path), !isBias, let positions = base.positions {
+      owner = .positions(positions)
     } else {
       return nil
     }

@@ -40,6 +40,11 @@ extension DeltaBuilder {
         let weight = try files.take(name, shape: [embedding.vocabularySize, embedding.hiddenSize])
         deltas.embedding.append(.replace(weight))
         if tensor.isWrapped || options.tiesHead { try tieHead(to: weight, in: files) }
+      case .positions(let positions):
+        let new = try files.takeFloats(name, shape: [positions.vocabularySize, positions.hiddenSize])
+        let change = zip(new, try values().positions()).map { $0 - $1 }
+        deltas.embedding.append(
+          .positions(try makeTensor(change, [positions.vocabularySize, positions.hiddenSize])))
       }
     }
     for (site, norm) in norms {
@@ -58,7 +63,7 @@ extension DeltaBuilder {
     switch tensor.owner {
     case .embedding: return true
     case .linear(let module): return module.sites == [.outputHead]
-    case .stacked, .norm: return false
+    case .stacked, .norm, .positions: return false
     }
   }
 
@@ -98,7 +103,8 @@ extension DeltaBuilder {
   ) throws(AdapterError) {
     let shape = base.shape
     let paths =
-      [shape.embedding.path] + shape.modules.filter(\.isPublished).map(\.name) + shape.norms.map(\.path)
+      [shape.embedding.path] + (shape.positions.map { [$0.path] } ?? []) + shape.modules.filter(\.isPublished).map(\.name)
+      + shape.norms.map(\.path)
     for name in options.modules {
       let named = paths.filter { ReplacementOptions.names($0, [name]) }
       guard !named.isEmpty else {

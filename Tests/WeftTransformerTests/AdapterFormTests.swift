@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import TestSupport
+import Testing
+import WeftAdapters
+import WeftDeltas
+import WeftFormats
+import WeftTensors
+import WeftTransformer
+
+/// Logits of adapters in forms that are not peft's (tools/make_adapter_form_goldens.py).
+///
+/// The errors that are stated were measured, the largest of all tiers; bounds are twice as much.
+struct AdapterFormTests {
+  /// One reading of a golden adapter.
+  struct Case: Sendable, CustomTestStringConvertible {
+    let name: String
+    let base: String
+    var file = ""
+    var options = AdapterOptions()
+    var tensor = "logits"
+    let error: Float
+
+    var testDescription: String { "\(name) \(tensor)" }
+    var path: String { TestPaths.goldens + "/forms/" + name + (file.isEmpty ? "" : "/" + file) }
+    var basePath: String { TestPaths.goldens + "/families/bases/" + base }
+    func golden() throws -> Golden { try Golden("forms/\(name)/expected.safetensors") }
+  }
+
+  static let gguf = "adapter.gguf", single = "adapter.safetensors"
+  static let cases = [
+    Case(name: "gguf-lora", base: "llama", file: gguf, error: 1e-6),
+    Case(name: "gguf-lora-q8_0", base: "llama", file: gguf, error: 1e-6),
+    Case(name: "gguf-lora-embedding", base: "llama", file: gguf, error: 1e-6),
+    Case(name: "gguf-lora-types", base: "llama", file: gguf, error: 1e-6),
+    Case(name: "gguf-lora-experts", base: "mixtral", file: gguf, error: 1e-6),
+    Case(name: "gguf-lora-gpt2", base: "gpt2", file: gguf, error: 1e-6),
+    Case(name: "gguf-lora-norms", base: "llama", file: gguf, error: 1e-6),
+    Case(name: "gguf-control", base: "llama", file: gguf, error: 1e-6),
+    Case(
+      name: "gguf-control", base: "llama", file: gguf, options: AdapterOptions(strength: -0.5, layers: 0...1),
+      tensor: "logits.strength -0.5", error: 1e-6),
+    Case(name: "mlx-lora", base: "llama", error: 1e-6),
+    Case(name: "mlx-keys", base: "llama-bias", error: 1e-6),
+    Case(name: "mlx-dora", base: "llama", error: 1e-6),
+    Case(name: "mlx-dora-bias", base: "llama-bias", error: 1e-6),
+    Case(name: "mlx-embedding", base: "llama", error: 1e-6),
+    Case(name: "mlx-experts", base: "mixtral", error: 1e-6),
+    Case(name: "mlx-full", base: "llama", error: 1e-6),
+    Case(name: "single-loralib", base: "llama", file: single, options: AdapterOptions(alpha: 3), error: 1e-6),
+    Case(name: "single-kohya", base: "llama", file: single, error: 1e-6),
+    Case(name: "single-old", base: "llama-bias", file: single, options: AdapterOptions(alpha: 4), error: 1e-6),
+    Case(name: "bitdelta", base: "llama", file: single, error: 1e-6),
+    Case(name: "ssf", base: "llama-bias", file: single, error: 1e-6),
+    Case(name: "nola", base: "llama", file: single, error: 1e-6),
+    Case(name: "mos", base: "llama", file: single, error: 1e-6),
+    Case(name: "steering", base: "llama", file: single, error: 1e-6),
+    Case(name: "bottleneck-pfeiffer", base: "llama", error: 1e-6),
+    Case(name: "bottleneck-houlsby", base: "llama", error: 1e-6),
+    Case(name: "bottleneck-gpt2", base: "gpt2", error: 1e-6),
+    Case(name: "bottleneck-norms", base: "llama", error: 1e-6),
+    Case(name: "bottleneck-parallel", base: "llama", error: 1e-6),
+    Case(name: "bottleneck-learned", base: "llama", error: 1e-6),
+    Case(name: "bottleneck-plus", base: "llama", error: 1e-6),
+    Case(name: "bottleneck-layers", base: "llama", error: 1e-6),
+  ]
+
+  /// Whole models, in the three forms of a task vector.
+  static let models = [
+    (name: "task-folder", base: "llama-bias", file: ""), (name: "task-gguf", base: "llama", file: "model.gguf"),
+    (name: "task-gpt2", base: "gpt2", file: ""), (name: "task-experts", base: "mixtral", file: ""),
+  ]
+  static let taskVectors = models.flatMap { model in
+    [
+      Case(name: model.name, base: model.base, file: model.file, error: 1e-6),
+      Case(
+        name: model.name, base: model.base, file: model.file, options: AdapterOptions(taskVector: .sparse(share: 0.2)),
+        tensor: "logits.sparse 0.2", error: 1e-6),
+      Case(
+        name: model.name, base: model.base, file: model.file, options: AdapterOptions(taskVector: .lowRank(4)),
+        tensor: "logits.rank 4", error: 1e-6),
+    ]
+  }
+
+  private func adapter(_ one: Case, _ runner: ModelRunner) throws -> Adapter {
+    try AdapterReader.read(folder: one.path, name: "test", base: runner.weights.base, options: one.options)
+  }
+
+  private func mixture(_ one: Case, _ runner: ModelRunner, weight: Float = 1) throws -> ActiveMixture {
+    let resident = try ResidentAdapter(adapter(one, runner).deltas, groups: runner.weights.inputGroups, pool: runner.pool)
+    try runner.transformer.reserve(for: resident)
+    return ActiveMixture([(resident, .test(weight))])
+  }
+
+  @Test(arguments: cases + taskVectors, availableTiers) func logitsAreThoseOfTheReference(one: Case, isa: ISA) throws {
+    let golden = try one.golden()
+    let tokens = try golden.integers("tokens").map(Int32.init)
+    let runner = try ModelRunner(one.basePath, isa: isa)
+    let logits = runner.logits(tokens, mixture: try mixture(one, runner))
+    let error = relativeError(logits, try golden.floats(one.tensor))
+    #expect(error <= one.error * 2)
+  }
+
+  /// Deltas of whole modules: the operators, worked into the base's weight, less the base's weight.
+  @Test(arguments: cases + taskVectors.filter { $0.tensor == "logits" }) func deltasAreThoseOfTheReference(one: Case) throws {
+    let golden = try one.golden()
+    let runner = try ModelRunner(one.basePath)
+    let (base, deltas) = (runner.weights.base, try adapter(one, runner).deltas)
+    for name in golden.names where name.hasPrefix("delta.") {
+      let module = try #require(base.shape.module(at: String(name.dropFirst("delta.".count))))
+      var found: [Float] = []
+      for site in module.sites {
+        let size = try #require(base.shape.shape(of: site))
+        let own = try #require(base.values).weight(site)
+        let fused = try FusedMap(
+          weight: own, bias: nil, size: size, terms: [(weight: 1, operators: deltas.operators[site] ?? [])])
+        found += zip(fused.weight, own).map { $0 - $1 }
+      }
+      // Measured: 4e-7, where the difference of two floats is compared with the delta itself.
+      #expect(relativeError(found, try golden.floats(name)) <= 8e-7, "\(name)")
+    }
+  }
+
+  static let invocation = Case(name: "gguf-lora-alora", base: "llama", file: gguf, error: 1e-6)
+
+  /// The adapter acts from the last place of its invocation tokens on.
+  @Test func invocationTokens() throws {
+    let one = Self.invocation
+    let golden = try one.golden()
+    let tokens = try golden.integers("tokens").map(Int32.init)
+    let runner = try ModelRunner(one.basePath)
+    let deltas = try adapter(one, runner).deltas
+    #expect(deltas.invocation == [7, 11])
+    let active = try mixture(one, runner)
+    let begin = 5
+    #expect(Array(tokens[begin..<begin + 2]) == [7, 11] && !tokens[(begin + 1)...].contains(7))
+    runner.batch.removeAll()
+    runner.append(tokens[..<begin], to: 0, mixture: nil, logits: .all)
+    runner.append(tokens[begin...], to: 0, mixture: active, logits: .all)
+    runner.transformer.forward(runner.batch)
+    let logits = tokens.indices.flatMap { Array(runner.transformer.logits($0)) }
+    #expect(relativeError(logits, try golden.floats("logits")) <= one.error * 2)
+  }
+
+  /// Rows of different mixtures of hidden operators get exactly what each gets alone: in one step, in pieces, with threads.
+  @Test func batchesOfHiddenStates() throws {
+    let names = ["gguf-control", "steering", "bottleneck-houlsby", "bottleneck-norms", "bottleneck-parallel", "gguf-lora"]
+    let cases = names.compactMap { name in Self.cases.first { $0.name == name } }
+    let runner = try ModelRunner(cases[0].basePath)
+    let threaded = try ModelRunner(cases[0].basePath, threads: 3)
+    func rows(_ runner: ModelRunner) throws -> [ModelRunner.Row] {
+      var mixtures: [ActiveMixture?] = try cases.map { try mixture($0, runner, weight: 0.5) }
+      let pair = try cases[2...3].map { one in
+        (
+          adapter: try ResidentAdapter(adapter(one, runner).deltas, groups: runner.weights.inputGroups, pool: runner.pool),
+          weight: Float(0.7)
+        )
+      }
+      mixtures += [ActiveMixture(pair), nil]
+      return mixtures.enumerated().map { index, mixture in
+        ModelRunner.Row(tokens: randomTokens(5 + 3 * index, vocabulary: 96, seed: UInt64(index)), mixture: mixture)
+      }
+    }
+    let together = try rows(runner)
+    let alone = together.map { runner.logits($0.tokens, mixture: $0.mixture) }
+    let ways = [runner.logits(together), runner.logits(together, chunk: 4), try threaded.logits(rows(threaded))]
+    for (way, result) in zip(["together", "in pieces", "on threads"], ways) {
+      for index in alone.indices { #expect(sameBits(result[index], alone[index]), "\(way), row \(index)") }
+    }
+  }
+
+  /// Weights scale what adapters do to hidden states; zero is the base to the bit, and two halves are the whole.
+  @Test(arguments: ["gguf-control", "bottleneck-houlsby", "bottleneck-plus"]) func weights(name: String) throws {
+    let one = try #require(Self.cases.first { $0.name == name })
+    let tokens = try one.golden().integers("tokens").map(Int32.init)
+    let runner = try ModelRunner(one.basePath)
+    let resident = try ResidentAdapter(adapter(one, runner).deltas, groups: runner.weights.inputGroups, pool: runner.pool)
+    let whole = runner.logits(tokens, mixture: ActiveMixture([(resident, 1)]))
+    let halves = runner.logits(tokens, mixture: ActiveMixture([(resident, 0.5), (resident, 0.5)]))
+    // Measured: 1e-7.
+    #expect(relativeError(halves, whole) <= 2e-7)
+    #expect(relativeError(runner.logits(tokens, mixture: ActiveMixture([(resident, 0)])), runner.logits(tokens)) <= 1e-7)
+  }
+}

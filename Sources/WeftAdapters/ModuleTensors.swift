@@ -22,7 +22,7 @@ struct ModuleTensors {
 extension AdapterFolder {
   /// The tensors called `base_model.model.`, the path of a linear module, `.`, one of `parameters`; by module, in the order of
   /// the model. The beginning may be missing, and files that PEFT's save did not write have the adapter's name in the middle
-  /// (`lora_A.default.weight`). Other names are left alone: `AdapterReader` refuses what nobody takes.
+  /// (`lora_A.default.weight`). Other names, and the embedding, are left alone: `AdapterReader` refuses what nobody takes.
   ///
   /// Throws for modules that the base does not have, and where two names mean one tensor or two modules one weight.
   /// - Parameter others: names that are left alone although they end so.
@@ -32,7 +32,7 @@ extension AdapterFolder {
     var found: [BaseModule: [String: String]] = [:]
     var owners: [WeightSite: BaseModule] = [:]
     for name in tensorNames where !others.contains(name) {
-      guard let (path, parameter) = AdapterFolder.split(name, parameters) else { continue }
+      guard let (path, parameter) = AdapterFolder.split(name, parameters), !base.isEmbedding(path) else { continue }
       guard let module = base.module(at: path) else { throw unknownModule(name, path, parameters, base) }
       recognize(name)
       if let other = found[module, default: [:]].updateValue(name, forKey: parameter) {

@@ -27,7 +27,7 @@ import WeftTensors
     switch kind {
     case "prompt": deltas.prompt = .embeddings(matrix)
     case "prefix": deltas.prompt = .keysAndValues(matrix)
-    case "gated prompt": deltas.gatedPrompts = [1: try GatedPrompt(keys: matrix, values: matrix, headDimension: 2, gate: 1)]
+    case "gated prompt": deltas.gatedPrompts = [1: try GatedPrompt(keys: matrix, values: matrix, gate: 1, headDimension: 2)]
     case "norm": deltas.norms = [.output: try NormReplacement(weight: [1, 1], bias: nil)]
     case "layer norm": deltas.norms = [.layer(2, .attentionInput): try NormReplacement(weight: [1, 1], bias: nil)]
     case "rows": deltas.embedding = [.rows(tokens: [3, 5], vectors: matrix)]

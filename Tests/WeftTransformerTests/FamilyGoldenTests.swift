@@ -34,7 +34,7 @@ struct FamilyGoldenTests {
     let runner = try ModelRunner(family.basePath)
     let deltas = try runner.adapter(family).deltas
     let before = runner.logits(tokens)
-    do { try runner.weights.fuse([(deltas, .test(1))]) } catch {
+    do { try runner.weights.fuse([(deltas, Mixture.Part(adapter: family.name, weight: 1))]) } catch {
       guard case .notFusable = error else { throw error }
       #expect(!family.unmergeable.isEmpty || !deltas.embedding.isEmpty, "peft merges it")
       #expect(sameBits(runner.logits(tokens), before))

@@ -67,17 +67,22 @@ enum TinyLoRA {
     return .lowRank(factors)
   }
 
-  /// The modules that are adapted, and the names of the embedding's tensors if it is one of them.
+  /// The modules that are adapted, and the names of the embedding's tensors if it is one of them: a config that says
+  /// "all-linear" does not mean it.
   private static func targets(
     _ files: inout AdapterFolder, _ base: BaseModel
   ) throws(AdapterError) -> (embedding: [String: String]?, modules: [ModuleTensors]) {
+    let modules = try files.targetedModules(parameters, base: base.shape)
+    let path = base.shape.embedding.path
+    let target = try TargetModules(files.config)
+    guard try target.contains(path: path) else { return (nil, modules) }
     var embedding: [String: String] = [:]
     for name in files.tensorNames {
       guard let (path, parameter) = AdapterFolder.split(name, parameters), base.shape.isEmbedding(path) else { continue }
       embedding[parameter] = name
     }
-    let modules = try files.targetedModules(parameters, base: base.shape)
-    return (embedding.isEmpty ? nil : embedding, modules)
+    // Only a config that names no modules is silent about the embedding.
+    return (embedding.isEmpty && !target.isStated ? nil : embedding, modules)
   }
 
   private static func product(

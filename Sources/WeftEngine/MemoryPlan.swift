@@ -48,7 +48,7 @@ public struct MemoryPlan: Sendable {
     do { checkpoint = try Checkpoint(path: path) } catch { throw EngineError(error) }
     let text = try TextParts(checkpoint)
     let weights: WeightSizes
-    do { weights = try WeightSizes(checkpoint) } catch { throw EngineError(error) }
+    do { weights = try WeightSizes(checkpoint, layers: options.layers) } catch { throw EngineError(error) }
     try self.init(
       program: program.byteCount(besides: checkpoint), weights: weights, sizes: EngineSizes(options, weights.config),
       textBytes: text.byteCount,

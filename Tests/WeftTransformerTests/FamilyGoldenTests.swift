@@ -21,7 +21,7 @@ struct FamilyGoldenTests {
     let tokens = try golden.integers("tokens").map(Int32.init)
     var largest: Float = 0
     for isa in availableTiers {
-      let runner = try ModelRunner(family.basePath, isa: isa)
+      let runner = try ModelRunner(family.basePath, layers: family.layers, isa: isa)
       let found = try runner.logits(tokens, family)
       largest = max(largest, relativeError(found, try golden.floats("logits")))
     }
@@ -31,7 +31,7 @@ struct FamilyGoldenTests {
   @Test(arguments: readable) func fusedLogitsAreThoseOfPeft(family: FamilyCase) throws {
     let golden = try family.golden()
     let tokens = try golden.integers("tokens").map(Int32.init)
-    let runner = try ModelRunner(family.basePath)
+    let runner = try ModelRunner(family.basePath, layers: family.layers)
     let deltas = try runner.adapter(family).deltas
     let before = runner.logits(tokens)
     guard try fuse(deltas, runner) else {
@@ -58,7 +58,7 @@ struct FamilyGoldenTests {
 
   @Test(arguments: readable) func theChangeOfAModuleIsThatOfPeft(family: FamilyCase) throws {
     let golden = try family.golden()
-    let runner = try ModelRunner(family.basePath)
+    let runner = try ModelRunner(family.basePath, layers: family.layers)
     let deltas = try runner.adapter(family).deltas
     for name in golden.names where name.hasPrefix("delta.") {
       let path = String(name.dropFirst("delta.".count))
@@ -92,7 +92,7 @@ struct FamilyGoldenTests {
   ]
 
   @Test(arguments: FamilyCase.all.filter { !$0.isReadable }) func whatPeftCannotRepeatIsRefused(family: FamilyCase) throws {
-    let runner = try ModelRunner(family.basePath)
+    let runner = try ModelRunner(family.basePath, layers: family.layers)
     let error = #expect(throws: AdapterError.self) { _ = try runner.adapter(family) }
     let word = try #require(Self.refusals[family.name])
     #expect(error?.description.contains(word) ?? false, "\(error?.description ?? "")")
@@ -135,37 +135,30 @@ extension ModelRunner {
   }
 
   /// The adapter of a case alone, with weight 1.
-  func mixture(_ family: FamilyCase) throws -> ActiveMixture {
-    let resident = try ResidentAdapter(adapter(family).deltas, groups: weights.inputGroups, pool: pool)
-    try transformer.reserve(for: resident)
-    return ActiveMixture([(resident, 1)])
+  func mixture(_ family: FamilyCase) throws -> ActiveMixture { ActiveMixture([(try resident(adapter(family).deltas), 1)]) }
+
+  private func resident(_ deltas: DeltaSet) throws -> ResidentAdapter {
+    let adapter = try ResidentAdapter(deltas, groups: weights.inputGroups, pool: pool)
+    try transformer.reserve(for: adapter)
+    return adapter
   }
 
-  /// Logits [T, V] of a sequence with the adapter of a case alone, as an engine runs it: behind its prompt, and from its
-  /// invocation on.
+  /// Logits [T, V] of a sequence with the adapter of a case alone, as an engine runs it: behind its prompt, from its invocation
+  /// on, with the gates of a pass of the base.
   func logits(_ tokens: [Int32], _ family: FamilyCase) throws -> [Float] {
     let deltas = try adapter(family).deltas
-    let resident = try ResidentAdapter(deltas, groups: weights.inputGroups, pool: pool)
-    try transformer.reserve(for: resident)
+    let resident = try resident(deltas)
     let mixture = ActiveMixture([(resident, 1)])
-    switch mixture.prompt {
-    case .none where resident.needsGates:
+    if resident.needsGates {
       // The base alone first, in blocks of its own.
       batch.removeAll()
       append(tokens[...], to: 1, mixture: nil, logits: .none)
       transformer.forward(batch)
       return step(tokens[...], mixture, gates: transformer.computeGates(resident, rows: 0..<tokens.count))
-    case .none:
-      let begin = deltas.invocation.map { tokens.lastOccurrence(of: $0) ?? tokens.count } ?? 0
-      return step(tokens[..<begin], nil) + step(tokens[begin...], mixture)
-    case .rows(let count):
-      let rows = (0..<count).map(Batch.promptToken)
-      return Array(step((rows + tokens)[...], mixture).dropFirst(count * transformer.config.vocabularySize))
-    case .keysAndValues(let count):
-      withBlocks { transformer.writePrefix(of: mixture, blockTable: $0) }
-      // The tokens stand behind the prefix.
-      return step(([Int32](repeating: 0, count: count) + tokens)[count...], mixture)
     }
+    guard let invocation = deltas.invocation else { return logits(tokens, mixture: mixture) }
+    let begin = tokens.lastOccurrence(of: invocation) ?? tokens.count
+    return step(tokens[..<begin], nil) + step(tokens[begin...], mixture)
   }
 
   private func step(

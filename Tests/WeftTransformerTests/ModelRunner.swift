@@ -16,11 +16,11 @@ final class ModelRunner {
   private let blocks: [[Int32]]
 
   init(
-    _ path: String, threads: Int = 1, isa: ISA? = nil, kv: KVDType = .f32, sequences: Int = 8, length: Int = 128,
+    _ path: String, layers: [Int]? = nil, threads: Int = 1, isa: ISA? = nil, kv: KVDType = .f32, sequences: Int = 8, length: Int = 128,
     context: Int? = nil
   ) throws {
     pool = try ThreadPool(threads: threads)
-    weights = try ModelWeights(Checkpoint(path: path), pool: pool)
+    weights = try ModelWeights(Checkpoint(path: path), layers: layers, pool: pool)
     let kernels = try isa.map(Kernels.init(isa:)) ?? Kernels.best()
     let perSequence = (length + 15) / 16
     let cache = try KVCache(config: weights.config, blockCount: perSequence * sequences, dtype: kv)
@@ -53,11 +53,6 @@ final class ModelRunner {
           logits: logits, gates: gates)
       }
     }
-  }
-
-  /// Calls `body` with the block table of the first sequence.
-  func withBlocks(_ body: (UnsafePointer<Int32>) -> Void) {
-    blocks[0].withUnsafeBufferPointer { body($0.baseAddress!) }
   }
 
   /// Writes what stands before the first token of a sequence with this mixture. Returns the rows of its prompt, as tokens, and the

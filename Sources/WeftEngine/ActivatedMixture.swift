@@ -12,9 +12,18 @@ struct ActivatedMixture {
 
   static let base = ActivatedMixture(mixture: .base, adapters: [])
 
-  /// What `ActiveMixture` is made of.
+  /// What `ActiveMixture` is made of. A prompt is there or not: one with weight 0 takes no positions.
   var members: [ActiveMixture.Member] {
-    zip(mixture.parts, adapters).map { (adapter: $1.resident, part: $0) }
+    zip(mixture.parts, adapters).compactMap { part, adapter in
+      adapter.promptCount > 0 && part.weight(inLayer: nil) == 0 ? nil : (adapter: adapter.resident, part: part)
+    }
+  }
+
+  /// The adapter whose prompt stands before the tokens; there is one at most.
+  var promptAdapter: LoadedAdapter? {
+    zip(mixture.parts, adapters).first { part, adapter in
+      adapter.promptCount > 0 && part.weight(inLayer: nil) != 0
+    }?.1
   }
 
   /// The same without some adapters.
@@ -28,7 +37,7 @@ struct ActivatedMixture {
   }
 }
 
-/// Positions of a sequence that run under the same adapters.
+/// Positions of a sequence that run under the same adapters. Position 0 is that of its first token, or of the prompt before it.
 struct MixturePhase {
   /// The first of them; the phase ends where the next one begins.
   let first: Int
@@ -77,19 +86,56 @@ extension Engine {
     return ActivatedMixture(mixture: mixture, adapters: adapters)
   }
 
+  /// Gives a sequence other adapters from its next position on. What stands before its tokens can be chosen until it has begun.
+  func activate(_ activated: ActivatedMixture, in sequence: TokenSequence) throws(EngineError) {
+    let adapter = activated.promptAdapter
+    let isNew = sequence.blocks.isEmpty
+    if let adapter, !isNew, adapter !== sequence.prefixAdapter {
+      throw EngineError(
+        .busy,
+        "adapter \(adapter.name): its prompt stands before a sequence; expected one that has not begun, found \(sequence.id)")
+    }
+    let count = isNew ? adapter?.promptCount ?? 0 : sequence.prefix.count
+    try checkContext(sequence.promptCount, adapter: isNew ? adapter : nil)
+    var phases = try phases(activated, prompt: sequence.prompt, behind: count, reusing: sequence.phases)
+    if isNew {
+      sequence.setPrefix(adapter, contextLength: contextLength)
+    } else if adapter == nil, count > 0 {
+      // Its prompt stays what it was.
+      phases[0] = sequence.phases[0]
+    }
+    sequence.activate(activated, phases)
+  }
+
+  /// Refuses a prompt that does not fit, with what an adapter puts before it.
+  func checkContext(_ tokenCount: Int, adapter: LoadedAdapter?) throws(EngineError) {
+    let count = adapter?.promptCount ?? 0
+    guard tokenCount + count >= contextLength else { return }
+    throw EngineError(
+      .invalidArgument,
+      "prompt: expected fewer tokens than the context of \(contextLength), found \(tokenCount)"
+        + (adapter.map { " behind \(count) of adapter \($0.name)" } ?? "")
+        + "; shorten it, begin a new conversation, or open the engine with a longer context "
+        + "(the model allows \(model.trainedContextLength))")
+  }
+
   /// The phases of a sequence under a mixture: one, or, where adapters are invoked by tokens of the prompt, one more from every
-  /// invocation on. Mixtures wider than the options allow are refused.
-  /// - Parameter current: phases that nobody else uses; the last is re-weighted where it has the same adapters.
+  /// invocation on; and rows of an adapter's own prompt are apart from those of tokens. Mixtures wider than the options allow are
+  /// refused.
+  /// - Parameters:
+  ///   - count: positions before the first token.
+  ///   - current: phases that nobody else uses; the last is re-weighted where it has the same adapters.
   func phases(
-    _ activated: ActivatedMixture, prompt: ArraySlice<Int32>, reusing current: [MixturePhase] = []
+    _ activated: ActivatedMixture, prompt: ArraySlice<Int32>, behind count: Int, reusing current: [MixturePhase] = []
   ) throws(EngineError) -> [MixturePhase] {
     var begins: [(name: String, first: Int)] = []
     for adapter in activated.adapters {
       guard let invocation = adapter.adapter.deltas.invocation else { continue }
       // One that is not invoked never begins.
-      begins.append((adapter.name, Engine.lastOccurrence(of: invocation, in: prompt) ?? Int.max))
+      let first = Engine.lastOccurrence(of: invocation, in: prompt)
+      begins.append((adapter.name, first.map { $0 + count } ?? Int.max))
     }
-    let changes = [0] + Set(begins.map(\.first)).subtracting([0, Int.max]).sorted()
+    let changes = Set(begins.map(\.first)).union([0, count]).subtracting([Int.max]).sorted()
     var phases: [MixturePhase] = []
     for first in changes {
       let silent = Set(begins.filter { $0.first > first }.map(\.name))
@@ -102,8 +148,8 @@ extension Engine {
   private func phase(
     from first: Int, _ activated: ActivatedMixture, reusing current: ActiveMixture?
   ) throws(EngineError) -> MixturePhase {
-    guard !activated.adapters.isEmpty else { return MixturePhase(first: first, active: nil, identity: .base) }
     let (members, scales) = (activated.members, activated.mixture.scales)
+    guard !members.isEmpty else { return MixturePhase(first: first, active: nil, identity: activated.identity) }
     let active: ActiveMixture
     if let current, current.reweight(members, scales: scales) {
       active = current
@@ -127,20 +173,27 @@ extension Engine {
 }
 
 extension Batch {
-  /// Appends rows of one sequence, a segment for every phase that they lie in. `blocks` must stay as it is until the step is over.
+  /// Appends positions of one sequence, a segment for every phase that they lie in. `blocks` must stay as it is until the step is
+  /// over.
+  /// - Parameter prefix: what stands before the tokens: `Batch.promptToken` for each position.
   func append(
-    _ tokens: [Int32], _ rows: Range<Int>, _ phases: [MixturePhase], _ blocks: [Int32], logits: Logits
+    _ tokens: [Int32], behind prefix: [Int32], _ rows: Range<Int>, _ phases: [MixturePhase], _ blocks: [Int32], logits: Logits
   ) {
     for (index, phase) in phases.enumerated() {
       let end = index + 1 < phases.count ? phases[index + 1].first : Int.max
-      let part = max(rows.lowerBound, phase.first)..<Swift.max(rows.lowerBound, phase.first, min(rows.upperBound, end))
+      let begin = Swift.max(rows.lowerBound, phase.first)
+      let part = begin..<Swift.max(begin, min(rows.upperBound, end))
       guard !part.isEmpty else { continue }
+      let isPrefix = part.lowerBound < prefix.count
+      let source = isPrefix ? prefix : tokens
+      let offset = isPrefix ? 0 : prefix.count
       blocks.withUnsafeBufferPointer { table in
-        tokens.withUnsafeBufferPointer { tokens in
+        source.withUnsafeBufferPointer { source in
           guard let table = table.baseAddress else { return }
           append(
-            tokens: UnsafeBufferPointer(rebasing: tokens[part]), firstPosition: part.lowerBound, blockTable: table,
-            mixture: phase.active, logits: logits == .last && part.upperBound < rows.upperBound ? .none : logits)
+            tokens: UnsafeBufferPointer(rebasing: source[part.lowerBound - offset..<part.upperBound - offset]),
+            firstPosition: part.lowerBound, blockTable: table, mixture: phase.active,
+            logits: logits == .last && part.upperBound < rows.upperBound ? .none : logits)
         }
       }
     }

@@ -17,25 +17,18 @@ extension Engine {
       throw EngineError(.invalidArgument, "maximum tokens: expected 1 or more, found \(request.maximumTokens)")
     }
     try checkSampling(request)
-    let (prompt, dropped) = try fitted(request)
+    let (activated, pending) = try activated(request.activation)
+    let (prompt, dropped) = try fitted(request, behind: activated.promptAdapter?.promptCount ?? 0)
     request.prompt = prompt
     let tokens = try promptTokens(prompt)
-    guard tokens.count < contextLength else {
-      throw EngineError(
-        .invalidArgument,
-        "prompt: expected fewer tokens than the context of \(contextLength), found \(tokens.count); "
-          + "shorten it, begin a new conversation, or open the engine with a longer context "
-          + "(the model allows \(model.trainedContextLength))")
-    }
-    let (activated, pending) = try activated(request.activation)
-    let phases = try phases(activated, prompt: tokens[...])
+    try checkContext(tokens.count, adapter: activated.promptAdapter)
     let sequence = TokenSequence(
       id: SequenceID(number: nextSequence), request: request, tokens: tokens,
       routingTokens: request.activation.isRouted ? routingTokens(request.prompt, tokens) : [],
-      maximumCount: min(contextLength, tokens.count + min(request.maximumTokens, contextLength)),
-      sampling: samplingState(request.sampling), constraint: try constraint(for: request), tokenizer: tokenizer)
+      contextLength: contextLength, sampling: samplingState(request.sampling), constraint: try constraint(for: request),
+      tokenizer: tokenizer)
     sequence.result.droppedMessageCount = dropped
-    sequence.activate(activated, phases)
+    try activate(activated, in: sequence)
     sequence.pendingActivation = pending
     nextSequence += 1
     waiting.append(sequence)
@@ -53,7 +46,7 @@ extension Engine {
       throw EngineError(.notFound, "sequence \(id): no sequence of this number is in flight")
     }
     let (activated, pending) = try activated(activation)
-    sequence.activate(activated, try phases(activated, prompt: sequence.prompt, reusing: sequence.phases))
+    try activate(activated, in: sequence)
     sequence.request.activation = activation
     sequence.pendingActivation = pending
     sequence.needsRouting = activation.isRouted
@@ -125,14 +118,13 @@ extension Engine {
   /// already is not needed; but a sequence for which the router chooses knows its adapters only when it is admitted.
   private func admit(_ onEvent: (GenerationEvent) -> Void) {
     while let next = waiting.first, running.count < options.maximumSequences {
-      let needed = BlockManager.blocks(for: next.maximumCount)
       if next.needsRouting {
-        guard blocks.freeCount >= needed else { return }
+        guard blocks.freeCount >= next.blockCount else { return }
         activatePending(next, onEvent)
       }
       if !next.isFinished {
         reusePrefix(next)
-        guard let taken = blocks.allocate(needed - next.blocks.count) else {
+        guard let taken = blocks.allocate(next.blockCount - next.blocks.count) else {
           next.forgetPrefix(&blocks)
           return
         }
@@ -155,12 +147,24 @@ extension Engine {
 
   private func append(_ sequence: TokenSequence, limit: Int) {
     reusePrefix(sequence)
-    let rows = sequence.phases.rows(
-      from: sequence.cachedCount, to: min(sequence.tokens.count, sequence.cachedCount + limit))
+    writePrefix(sequence)
+    let rows = sequence.phases.rows(from: sequence.cachedCount, to: min(sequence.length, sequence.cachedCount + limit))
     sequence.scheduledCount = rows.count
-    let isComplete = rows.upperBound == sequence.tokens.count
+    let isComplete = rows.upperBound == sequence.length
     sequence.logitIndex = isComplete ? batch.logitRowCount : nil
-    batch.append(sequence.tokens, rows, sequence.phases, sequence.blocks, logits: isComplete ? .last : .none)
+    batch.append(
+      sequence.tokens, behind: sequence.prefix, rows, sequence.phases, sequence.blocks, logits: isComplete ? .last : .none)
+  }
+
+  /// Keys and values that an adapter puts before the tokens are there without a step.
+  private func writePrefix(_ sequence: TokenSequence) {
+    guard sequence.cachedCount < sequence.prefix.count, let active = sequence.phases[0].active,
+      case .keysAndValues = active.prompt
+    else { return }
+    sequence.blocks.withUnsafeBufferPointer { table in
+      if let table = table.baseAddress { transformer.writePrefix(of: active, blockTable: table) }
+    }
+    sequence.cachedCount = sequence.prefix.count
   }
 
   private func sampleAll(_ onEvent: (GenerationEvent) -> Void) {
@@ -219,7 +223,7 @@ extension Engine {
     }
     let now = ContinuousClock.now
     sequence.result.finishReason = reason
-    sequence.result.isContextFull = sequence.tokens.count >= contextLength
+    sequence.result.isContextFull = sequence.length >= contextLength
     sequence.result.prefillSeconds = (sequence.begin ?? now).seconds(to: sequence.firstToken ?? now)
     sequence.result.decodeSeconds = (sequence.firstToken ?? now).seconds(to: now)
     blocks.release(sequence.blocks)

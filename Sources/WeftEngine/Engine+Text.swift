@@ -37,24 +37,33 @@ extension Engine {
     onRow: (Int, UnsafeBufferPointer<Float>) -> Void
   ) throws(EngineError) {
     try check(tokens)
-    guard !tokens.isEmpty, tokens.count <= contextLength else {
+    let activated = try activated(adapters.canonical())
+    let count = activated.promptAdapter?.promptCount ?? 0
+    guard !tokens.isEmpty, count + tokens.count <= contextLength else {
       throw EngineError(
-        .invalidArgument, "tokens: expected 1 to \(contextLength), as the context is, found \(tokens.count)")
+        .invalidArgument,
+        "tokens: expected 1 to \(contextLength - count), as the context is, found \(tokens.count)"
+          + (activated.promptAdapter.map { " behind \(count) of adapter \($0.name)" } ?? ""))
     }
-    let phases = try phases(activated(adapters.canonical()), prompt: tokens[...])
-    guard let table = blocks.allocate(BlockManager.blocks(for: tokens.count)) else {
+    let phases = try phases(activated, prompt: tokens[...], behind: count)
+    guard let table = blocks.allocate(BlockManager.blocks(for: count + tokens.count)) else {
       throw EngineError(.busy, "logits: expected free KV blocks for \(tokens.count) tokens, found \(blocks.freeCount) blocks")
     }
     defer { blocks.release(table) }
     var done = 0
-    while done < tokens.count {
-      let wantsLogits = done >= first
-      let limit = wantsLogits ? transformer.maximumLogitRows : first - done
-      let rows = phases.rows(from: done, to: done + min(limit, batch.maximumRows, tokens.count - done))
+    if let active = phases[0].active, case .keysAndValues(let count) = active.prompt {
+      table.withUnsafeBufferPointer { if let table = $0.baseAddress { transformer.writePrefix(of: active, blockTable: table) } }
+      done = count
+    }
+    let prefix = (0..<count).map { Batch.promptToken($0) }
+    while done < count + tokens.count {
+      let wantsLogits = done >= count + first
+      let limit = wantsLogits ? transformer.maximumLogitRows : count + first - done
+      let rows = phases.rows(from: done, to: done + min(limit, batch.maximumRows, count + tokens.count - done))
       batch.removeAll()
-      batch.append(tokens, rows, phases, table, logits: wantsLogits ? .all : .none)
+      batch.append(tokens, behind: prefix, rows, phases, table, logits: wantsLogits ? .all : .none)
       transformer.forward(batch)
-      for row in 0..<(wantsLogits ? rows.count : 0) { onRow(done + row, UnsafeBufferPointer(transformer.logits(row))) }
+      for row in 0..<(wantsLogits ? rows.count : 0) { onRow(done - count + row, UnsafeBufferPointer(transformer.logits(row))) }
       done = rows.upperBound
     }
   }

@@ -28,4 +28,6 @@ final class LoadedAdapter: Sendable {
   }
 
   var name: String { adapter.name }
+  /// Positions that it takes before the tokens of a sequence.
+  var promptCount: Int { adapter.deltas.prompt?.count ?? 0 }
 }

@@ -16,7 +16,10 @@ final class TokenSequence {
   var tokens: [Int32]
   let promptCount: Int
   /// The longest that `tokens` may become.
-  let maximumCount: Int
+  private(set) var maximumCount = 0
+  /// Positions before the first token: `Batch.promptToken` for each of them, and the adapter whose they are.
+  private(set) var prefix: [Int32] = []
+  private(set) var prefixAdapter: LoadedAdapter?
   /// What the router reads at the beginning: the last user message, or the prompt.
   let routingTokens: [Int32]
   /// Positions that are in the KV cache.
@@ -47,14 +50,13 @@ final class TokenSequence {
   var firstToken: ContinuousClock.Instant?
 
   init(
-    id: SequenceID, request: GenerationRequest, tokens: [Int32], routingTokens: [Int32], maximumCount: Int,
+    id: SequenceID, request: GenerationRequest, tokens: [Int32], routingTokens: [Int32], contextLength: Int,
     sampling: SamplingState, constraint: TokenConstraint?, tokenizer: Tokenizer?
   ) {
     self.id = id
     self.request = request
     self.tokens = tokens
     self.routingTokens = routingTokens
-    self.maximumCount = maximumCount
     promptCount = tokens.count
     needsRouting = request.activation.isRouted
     self.sampling = sampling
@@ -62,16 +64,28 @@ final class TokenSequence {
     detokenizer = tokenizer.map { StreamingDetokenizer($0, skipSpecial: true, continuing: true) }
     stops = StopMatcher(request.stopStrings)
     result = GenerationResult(promptTokenCount: tokens.count)
+    setPrefix(nil, contextLength: contextLength)
     self.tokens.reserveCapacity(maximumCount)
     result.tokens.reserveCapacity(maximumCount - tokens.count)
     if request.logProbabilities != nil { result.logProbabilities.reserveCapacity(maximumCount - tokens.count) }
   }
 
   var prompt: ArraySlice<Int32> { tokens[..<promptCount] }
+  /// Positions of prefix, prompt and answer.
+  var length: Int { prefix.count + tokens.count }
+  /// Blocks that all positions need which it may come to have.
+  var blockCount: Int { BlockManager.blocks(for: prefix.count + maximumCount) }
   /// Tokens of the answer.
   var answerCount: Int { tokens.count - promptCount }
   /// All but the last token are in the cache.
   var isDecoding: Bool { answerCount > 0 }
+
+  /// What stands before the tokens, of a sequence that has not begun.
+  func setPrefix(_ adapter: LoadedAdapter?, contextLength: Int) {
+    prefixAdapter = adapter
+    prefix = (0..<(adapter?.promptCount ?? 0)).map { Batch.promptToken($0) }
+    maximumCount = min(contextLength - prefix.count, promptCount + min(request.maximumTokens, contextLength))
+  }
 
   /// Other adapters from the next position on. What is in the cache stays as it is.
   func activate(_ activated: ActivatedMixture, _ phases: [MixturePhase]) {
@@ -90,11 +104,20 @@ final class TokenSequence {
     chain = PrefixChain()
   }
 
-  /// Calls `body` with the tokens of a full block.
+  /// Calls `body` with what stands at the positions of a full block.
   func withTokens<Result>(ofBlock index: Int, _ body: (UnsafeBufferPointer<Int32>) -> Result) -> Result {
-    let begin = index * BlockManager.blockTokens
-    return tokens.withUnsafeBufferPointer {
-      body(UnsafeBufferPointer(rebasing: $0[begin..<begin + BlockManager.blockTokens]))
+    let begin = index * BlockManager.blockTokens - prefix.count
+    guard begin < 0 else {
+      return tokens.withUnsafeBufferPointer {
+        body(UnsafeBufferPointer(rebasing: $0[begin..<begin + BlockManager.blockTokens]))
+      }
+    }
+    return withUnsafeTemporaryAllocation(of: Int32.self, capacity: BlockManager.blockTokens) { mixed in
+      for offset in 0..<BlockManager.blockTokens {
+        let place = begin + offset
+        mixed[offset] = place < 0 ? prefix[place + prefix.count] : tokens[place]
+      }
+      return body(UnsafeBufferPointer(mixed))
     }
   }
 }

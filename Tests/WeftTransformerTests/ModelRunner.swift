@@ -16,7 +16,8 @@ final class ModelRunner {
   private let blocks: [[Int32]]
 
   init(
-    _ path: String, layers: [Int]? = nil, threads: Int = 1, isa: ISA? = nil, kv: KVDType = .f32, sequences: Int = 8, length: Int = 128,
+    _ path: String, layers: [Int]? = nil, threads: Int = 1, isa: ISA? = nil, kv: KVDType = .f32, sequences: Int = 8,
+    length: Int = 128,
     context: Int? = nil
   ) throws {
     pool = try ThreadPool(threads: threads)

@@ -26,6 +26,11 @@ struct ActivatedMixture {
     }?.1
   }
 
+  /// The adapter whose experts are chosen by a pass over the base alone; there is one at most.
+  var gateAdapter: LoadedAdapter? { adapters.first { $0.resident.needsGates } }
+  /// Whether a prompt has to be computed in one step.
+  var readsWholePrompts: Bool { adapters.contains { $0.readsWholePrompts } }
+
   /// The same without some adapters.
   func without(_ names: Set<String>) -> ActivatedMixture {
     guard !names.isEmpty else { return self }
@@ -86,37 +91,66 @@ extension Engine {
     return ActivatedMixture(mixture: mixture, adapters: adapters)
   }
 
-  /// Gives a sequence other adapters from its next position on. What stands before its tokens can be chosen until it has begun.
+  /// Gives a sequence other adapters from its next position on. What has to be there from its beginning can be chosen until it has
+  /// begun: a prompt of an adapter, and gates that read the base.
   func activate(_ activated: ActivatedMixture, in sequence: TokenSequence) throws(EngineError) {
-    let adapter = activated.promptAdapter
     let isNew = sequence.blocks.isEmpty
-    if let adapter, !isNew, adapter !== sequence.prefixAdapter {
-      throw EngineError(
-        .busy,
-        "adapter \(adapter.name): its prompt stands before a sequence; expected one that has not begun, found \(sequence.id)")
+    if isNew {
+      try checkContext(sequence.promptCount, activated)
+    } else {
+      for (adapter, own) in [
+        (activated.promptAdapter, sequence.prefixAdapter), (activated.gateAdapter, sequence.gateAdapter),
+      ] {
+        guard let adapter, adapter !== own else { continue }
+        throw EngineError(
+          .busy,
+          "adapter \(adapter.name): expected a sequence that has not begun, because it acts from the beginning, found \(sequence.id)"
+        )
+      }
     }
-    let count = isNew ? adapter?.promptCount ?? 0 : sequence.prefix.count
-    try checkContext(sequence.promptCount, adapter: isNew ? adapter : nil)
+    let count = isNew ? activated.promptAdapter?.promptCount ?? 0 : sequence.prefix.count
     var phases = try phases(activated, prompt: sequence.prompt, behind: count, reusing: sequence.phases)
     if isNew {
-      sequence.setPrefix(adapter, contextLength: contextLength)
-    } else if adapter == nil, count > 0 {
+      sequence.begin(with: activated, positionLimit: positionLimit(activated))
+    } else if activated.promptAdapter == nil, count > 0 {
       // Its prompt stays what it was.
       phases[0] = sequence.phases[0]
     }
     sequence.activate(activated, phases)
   }
 
-  /// Refuses a prompt that does not fit, with what an adapter puts before it.
-  func checkContext(_ tokenCount: Int, adapter: LoadedAdapter?) throws(EngineError) {
-    let count = adapter?.promptCount ?? 0
-    guard tokenCount + count >= contextLength else { return }
-    throw EngineError(
-      .invalidArgument,
-      "prompt: expected fewer tokens than the context of \(contextLength), found \(tokenCount)"
-        + (adapter.map { " behind \(count) of adapter \($0.name)" } ?? "")
-        + "; shorten it, begin a new conversation, or open the engine with a longer context "
-        + "(the model allows \(model.trainedContextLength))")
+  /// Positions that a sequence can have: with gates, each takes its place in the KV cache twice.
+  func positionLimit(_ activated: ActivatedMixture) -> Int {
+    guard activated.gateAdapter != nil else { return contextLength }
+    return min(contextLength, (blocks.blockCount - routingBlocks.count) / 2 * BlockManager.blockTokens)
+  }
+
+  /// Refuses a prompt that does not fit, with what adapters ask for beside it.
+  func checkContext(_ tokenCount: Int, _ activated: ActivatedMixture) throws(EngineError) {
+    let (limit, count) = (positionLimit(activated), activated.promptAdapter?.promptCount ?? 0)
+    guard tokenCount + count < limit else {
+      let reasons =
+        (activated.promptAdapter.map { " behind \(count) of adapter \($0.name)" } ?? "")
+        + (activated.gateAdapter.map { " with gates of adapter \($0.name)" } ?? "")
+      throw EngineError(
+        .invalidArgument,
+        "prompt: expected fewer tokens than the context of \(limit), found \(tokenCount)\(reasons); "
+          + "shorten it, begin a new conversation, or open the engine with a longer context "
+          + "(the model allows \(model.trainedContextLength))")
+    }
+    if let gates = activated.gateAdapter, let prompt = activated.promptAdapter {
+      throw EngineError(
+        .unsupported,
+        "mixture \(activated.mixture): '\(gates.name)' reads the base alone, and '\(prompt.name)' puts a prompt before the tokens: "
+          + "expected one of them")
+    }
+    let rows = options.maximumStepRows - options.maximumSequences + 1
+    if activated.readsWholePrompts, tokenCount + count > rows {
+      throw EngineError(
+        .invalidArgument,
+        "mixture \(activated.mixture): expected a prompt of at most \(rows) tokens, because experts are chosen by all of them "
+          + "in one step, found \(tokenCount + count); open the engine with more rows for a step")
+    }
   }
 
   /// The phases of a sequence under a mixture: one, or, where adapters are invoked by tokens of the prompt, one more from every
@@ -175,9 +209,12 @@ extension Engine {
 extension Batch {
   /// Appends positions of one sequence, a segment for every phase that they lie in. `blocks` must stay as it is until the step is
   /// over.
-  /// - Parameter prefix: what stands before the tokens: `Batch.promptToken` for each position.
+  /// - Parameters:
+  ///   - prefix: what stands before the tokens: `Batch.promptToken` for each position.
+  ///   - gates: of these rows.
   func append(
-    _ tokens: [Int32], behind prefix: [Int32], _ rows: Range<Int>, _ phases: [MixturePhase], _ blocks: [Int32], logits: Logits
+    _ tokens: [Int32], behind prefix: [Int32], _ rows: Range<Int>, _ phases: [MixturePhase], _ blocks: [Int32], logits: Logits,
+    gates: ExternalGates? = nil
   ) {
     for (index, phase) in phases.enumerated() {
       let end = index + 1 < phases.count ? phases[index + 1].first : Int.max
@@ -193,7 +230,8 @@ extension Batch {
           append(
             tokens: UnsafeBufferPointer(rebasing: source[part.lowerBound - offset..<part.upperBound - offset]),
             firstPosition: part.lowerBound, blockTable: table, mixture: phase.active,
-            logits: logits == .last && part.upperBound < rows.upperBound ? .none : logits)
+            logits: logits == .last && part.upperBound < rows.upperBound ? .none : logits,
+            gates: gates?.dropping(part.lowerBound - rows.lowerBound))
         }
       }
     }

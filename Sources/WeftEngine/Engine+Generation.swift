@@ -21,7 +21,7 @@ extension Engine {
     let (prompt, dropped) = try fitted(request, behind: activated.promptAdapter?.promptCount ?? 0)
     request.prompt = prompt
     let tokens = try promptTokens(prompt)
-    try checkContext(tokens.count, adapter: activated.promptAdapter)
+    try checkContext(tokens.count, activated)
     let sequence = TokenSequence(
       id: SequenceID(number: nextSequence), request: request, tokens: tokens,
       routingTokens: request.activation.isRouted ? routingTokens(request.prompt, tokens) : [],
@@ -61,6 +61,7 @@ extension Engine {
     guard !running.isEmpty else { return false }
     for sequence in running { activatePending(sequence, onEvent) }
     schedule()
+    fillBatch()
     transformer.forward(batch)
     sampleAll(onEvent)
     return true
@@ -124,36 +125,65 @@ extension Engine {
       }
       if !next.isFinished {
         reusePrefix(next)
-        guard let taken = blocks.allocate(next.blockCount - next.blocks.count) else {
+        let count = next.blockCount - next.blocks.count
+        guard let taken = blocks.allocate(count + next.gateBlockCount) else {
           next.forgetPrefix(&blocks)
           return
         }
-        next.blocks += taken
+        next.blocks += taken[..<count]
+        next.gateBlocks = Array(taken[count...])
         running.append(next)
       }
       waiting.removeFirst()
     }
   }
 
-  /// Fills the batch: first one row for each sequence that decodes, then prompts with the rows that are left.
+  /// Divides the rows of the step: first one for each sequence that decodes, then prompts with the rows that are left.
   private func schedule() {
-    batch.removeAll()
-    for sequence in running where sequence.isDecoding && !sequence.isFinished { append(sequence, limit: 1) }
-    for sequence in running where !sequence.isDecoding && !sequence.isFinished {
-      let left = batch.maximumRows - batch.rowCount
-      if left > 0 { append(sequence, limit: left) }
+    var left = batch.maximumRows
+    for isDecoding in [true, false] {
+      for sequence in running where sequence.isDecoding == isDecoding && !sequence.isFinished && left > 0 {
+        reusePrefix(sequence)
+        writePrefix(sequence)
+        let rest = sequence.length - sequence.cachedCount
+        if sequence.activated.readsWholePrompts && !isDecoding && rest > left { continue }
+        sequence.scheduledRows = sequence.phases.rows(
+          from: sequence.cachedCount, to: sequence.cachedCount + min(rest, isDecoding ? 1 : left))
+        left -= sequence.scheduledRows.count
+      }
     }
   }
 
-  private func append(_ sequence: TokenSequence, limit: Int) {
-    reusePrefix(sequence)
-    writePrefix(sequence)
-    let rows = sequence.phases.rows(from: sequence.cachedCount, to: min(sequence.length, sequence.cachedCount + limit))
-    sequence.scheduledCount = rows.count
-    let isComplete = rows.upperBound == sequence.length
-    sequence.logitIndex = isComplete ? batch.logitRowCount : nil
-    batch.append(
-      sequence.tokens, behind: sequence.prefix, rows, sequence.phases, sequence.blocks, logits: isComplete ? .last : .none)
+  /// Fills the batch with the scheduled rows.
+  private func fillBatch() {
+    let gates = computeGates()
+    batch.removeAll()
+    for sequence in running where !sequence.scheduledRows.isEmpty {
+      let rows = sequence.scheduledRows
+      let isComplete = rows.upperBound == sequence.length
+      sequence.logitIndex = isComplete ? batch.logitRowCount : nil
+      batch.append(
+        sequence.tokens, behind: sequence.prefix, rows, sequence.phases, sequence.blocks, logits: isComplete ? .last : .none,
+        gates: gates[sequence.id])
+    }
+  }
+
+  /// Runs the scheduled rows of sequences whose experts are chosen by the base over the base alone. Empty when there are none.
+  private func computeGates() -> [SequenceID: ExternalGates] {
+    let gated = running.filter { $0.gateAdapter != nil && !$0.scheduledRows.isEmpty }
+    guard !gated.isEmpty else { return [:] }
+    batch.removeAll()
+    for sequence in gated {
+      batch.append(sequence.tokens, behind: [], sequence.scheduledRows, [.base], sequence.gateBlocks, logits: .none)
+    }
+    transformer.forward(batch)
+    var (gates, row): ([SequenceID: ExternalGates], Int) = ([:], 0)
+    for sequence in gated {
+      let rows = row..<row + sequence.scheduledRows.count
+      if let adapter = sequence.gateAdapter { gates[sequence.id] = transformer.computeGates(adapter.resident, rows: rows) }
+      row = rows.upperBound
+    }
+    return gates
   }
 
   /// Keys and values that an adapter puts before the tokens are there without a step.
@@ -168,9 +198,9 @@ extension Engine {
   }
 
   private func sampleAll(_ onEvent: (GenerationEvent) -> Void) {
-    for sequence in running where sequence.scheduledCount > 0 {
-      sequence.cachedCount += sequence.scheduledCount
-      sequence.scheduledCount = 0
+    for sequence in running where !sequence.scheduledRows.isEmpty {
+      sequence.cachedCount = sequence.scheduledRows.upperBound
+      sequence.scheduledRows = 0..<0
       publishPrefix(sequence)
       guard let index = sequence.logitIndex else { continue }
       sequence.logitIndex = nil
@@ -223,11 +253,13 @@ extension Engine {
     }
     let now = ContinuousClock.now
     sequence.result.finishReason = reason
-    sequence.result.isContextFull = sequence.length >= contextLength
+    sequence.result.isContextFull = sequence.length >= sequence.positionLimit
     sequence.result.prefillSeconds = (sequence.begin ?? now).seconds(to: sequence.firstToken ?? now)
     sequence.result.decodeSeconds = (sequence.firstToken ?? now).seconds(to: now)
     blocks.release(sequence.blocks)
+    blocks.release(sequence.gateBlocks)
     sequence.blocks = []
+    sequence.gateBlocks = []
     sequence.isFinished = true
     onEvent(.finished(sequence.id, sequence.result))
   }

@@ -20,6 +20,11 @@ final class TokenSequence {
   /// Positions before the first token: `Batch.promptToken` for each of them, and the adapter whose they are.
   private(set) var prefix: [Int32] = []
   private(set) var prefixAdapter: LoadedAdapter?
+  /// The adapter whose experts are chosen by a pass over the base, and the blocks of that pass.
+  private(set) var gateAdapter: LoadedAdapter?
+  var gateBlocks: [Int32] = []
+  /// Positions that it may come to have, prefix, prompt and answer.
+  private(set) var positionLimit: Int
   /// What the router reads at the beginning: the last user message, or the prompt.
   let routingTokens: [Int32]
   /// Positions that are in the KV cache.
@@ -35,7 +40,7 @@ final class TokenSequence {
   /// A mixture that becomes active with the next step and was not yet told.
   var pendingActivation: AdapterMixture?
   /// Rows in the current batch, and which of its logits belong to this sequence.
-  var scheduledCount = 0
+  var scheduledRows = 0..<0
   var logitIndex: Int?
   var isCancelled = false
   var isFinished = false
@@ -64,7 +69,8 @@ final class TokenSequence {
     detokenizer = tokenizer.map { StreamingDetokenizer($0, skipSpecial: true, continuing: true) }
     stops = StopMatcher(request.stopStrings)
     result = GenerationResult(promptTokenCount: tokens.count)
-    setPrefix(nil, contextLength: contextLength)
+    positionLimit = contextLength
+    begin(with: .base, positionLimit: contextLength)
     self.tokens.reserveCapacity(maximumCount)
     result.tokens.reserveCapacity(maximumCount - tokens.count)
     if request.logProbabilities != nil { result.logProbabilities.reserveCapacity(maximumCount - tokens.count) }
@@ -75,22 +81,28 @@ final class TokenSequence {
   var length: Int { prefix.count + tokens.count }
   /// Blocks that all positions need which it may come to have.
   var blockCount: Int { BlockManager.blocks(for: prefix.count + maximumCount) }
+  /// Those of a pass over the base.
+  var gateBlockCount: Int { gateAdapter == nil ? 0 : blockCount }
   /// Tokens of the answer.
   var answerCount: Int { tokens.count - promptCount }
   /// All but the last token are in the cache.
   var isDecoding: Bool { answerCount > 0 }
 
-  /// What stands before the tokens, of a sequence that has not begun.
-  func setPrefix(_ adapter: LoadedAdapter?, contextLength: Int) {
-    prefixAdapter = adapter
-    prefix = (0..<(adapter?.promptCount ?? 0)).map { Batch.promptToken($0) }
-    maximumCount = min(contextLength - prefix.count, promptCount + min(request.maximumTokens, contextLength))
+  /// What has to be there from the beginning, of a sequence that has not begun.
+  func begin(with activated: ActivatedMixture, positionLimit: Int) {
+    prefixAdapter = activated.promptAdapter
+    gateAdapter = activated.gateAdapter
+    prefix = (0..<(prefixAdapter?.promptCount ?? 0)).map { Batch.promptToken($0) }
+    self.positionLimit = positionLimit
+    maximumCount = min(positionLimit - prefix.count, promptCount + min(request.maximumTokens, positionLimit))
   }
 
   /// Other adapters from the next position on. What is in the cache stays as it is.
   func activate(_ activated: ActivatedMixture, _ phases: [MixturePhase]) {
     // A cache of two minds: no other sequence will compute the same from its beginning.
     if cachedCount > 0 && !phases.isSame(as: self.phases) { chain = nil }
+    // Nor what was computed in one step, or beside the base's own keys and values.
+    if activated.readsWholePrompts || gateAdapter != nil { chain = nil }
     self.activated = activated
     self.phases = phases
   }
@@ -101,7 +113,7 @@ final class TokenSequence {
     self.blocks = []
     cachedCount = 0
     result.reusedTokenCount = 0
-    chain = PrefixChain()
+    if chain != nil { chain = PrefixChain() }
   }
 
   /// Calls `body` with what stands at the positions of a full block.

@@ -73,6 +73,9 @@ struct AdapterFolder {
   /// All names, sorted.
   var tensorNames: [String] { tensors.keys.sorted() }
 
+  /// All tensors, sorted by name.
+  var allTensors: [(name: String, tensor: Tensor)] { tensors.sorted { $0.key < $1.key }.map { ($0.key, $0.value) } }
+
   /// The metadata of a GGUF file; empty for other forms.
   var ggufMetadata: [String: GGUFValue] { if case .gguf(let file) = form { file.metadata } else { [:] } }
 

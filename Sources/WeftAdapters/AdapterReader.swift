@@ -26,7 +26,7 @@ package enum AdapterReader {
       provenance: .init(folder: folder, peftVersion: try files.config.string("peft_version")))
   }
 
-  private static func family(of files: AdapterFolder) throws(AdapterError) -> AdapterFamily {
+  static func family(of files: AdapterFolder) throws(AdapterError) -> AdapterFamily {
     guard case .peft = files.form else {
       guard let family = AdapterFamily.all.first(where: { $0.mark.matches(files) }) else {
         throw .unknownForm(location: files.path, expected: AdapterFamily.all.filter { $0.peftType == nil }.map(\.mark.text))

@@ -7,12 +7,12 @@ internal import WeftTensors
 ///
 /// Several operators of one map act in this order, whatever order they are listed in; those of one kind in the order of the list:
 ///
-///     x' = input scales and rotations of x
+///     x' = rotations of (input scales of x)
 ///     p  = W x'                      or W_new x' where the matrix is replaced
 ///     p  = product scales of p
 ///     p += additive operators of the original x
 ///     p += bias                      or the bias that replaces it, and biases that are added
-///     y  = output scales and rotations of p
+///     y  = rotations of (output scales of p)
 package enum DeltaOperator: Sendable {
   /// p += scale * B (A x)
   case lowRank(LowRank)

@@ -32,11 +32,11 @@ package struct FusedMap: Sendable {
       if case .gated = delta { throw .notFusable(operator: delta.name) }
       if case .replace(let replacement) = delta { map.values = replacement.weight.floats().map { Double($0) } }
     }
-    // x' = T_n ... T_1 x, so that the last transform meets the weight first.
-    map.scale(.input, operators, averagesScales)
+    // x' = T_n ... T_1 S x, so that the last transform meets the weight first.
     for (_, delta) in operators.reversed() {
       if case .rotate(let rotation) = delta, rotation.form.isOfInput { map.rotateInput(rotation.form) }
     }
+    map.scale(.input, operators, averagesScales)
     map.scale(.product, operators, averagesScales)
     for (weight, delta) in operators { delta.addMatrix(to: &map.values, weight: weight) }
     for (weight, delta) in operators {

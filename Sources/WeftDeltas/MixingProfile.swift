@@ -8,6 +8,8 @@ package struct MixingProfile: Sendable {
     case inputRotation, outputRotation, replacedWeight, replacedBias, replacedNorm
     case replacedEmbedding, scaledEmbedding, rotatedEmbedding
     case prompt, gatedPrompt
+    /// Experts that a pass over the base chooses. They may have any weight.
+    case gates
 
     /// For messages.
     package var name: String {
@@ -22,6 +24,7 @@ package struct MixingProfile: Sendable {
       case .rotatedEmbedding: "a rotation of the embedding"
       case .prompt: "a prompt"
       case .gatedPrompt: "a gated prompt"
+      case .gates: "experts that the base chooses"
       }
     }
 
@@ -29,7 +32,7 @@ package struct MixingProfile: Sendable {
     var isOrdered: Bool {
       switch self {
       case .inputRotation, .outputRotation, .rotatedEmbedding: true
-      case .replacedWeight, .replacedBias, .replacedNorm, .replacedEmbedding, .scaledEmbedding, .prompt, .gatedPrompt: false
+      case .replacedWeight, .replacedBias, .replacedNorm, .replacedEmbedding, .scaledEmbedding, .prompt, .gatedPrompt, .gates: false
       }
     }
   }
@@ -124,6 +127,7 @@ package struct MixingProfile: Sendable {
     for norm in deltas.norms.keys.sorted(by: { $0.order < $1.order }) { claim(.replacedNorm, .norm(norm)) }
     for layer in deltas.gatedPrompts.keys.sorted() { claim(.gatedPrompt, .layer(layer)) }
     if deltas.prompt != nil { claim(.prompt, .sequence) }
+    if deltas.classifier != nil { claim(.gates, .sequence) }
     claims = Kind.allCases.compactMap { kind in places[kind].map { Claim(kind, $0) } }
   }
 
@@ -141,7 +145,7 @@ package struct MixingProfile: Sendable {
 
   private func validateWeights(_ part: Mixture.Part) throws(MixingError) {
     if part.isUniform, part.weight == 1 || part.weight == 0 { return }
-    for claim in claims {
+    for claim in claims where claim.kind != .gates {
       for place in claim.places {
         let weight = place.weight(in: part)
         guard weight == 0 || weight == 1 else {
@@ -156,7 +160,7 @@ package struct MixingProfile: Sendable {
       guard let taken = profile.claims.first(where: { $0.kind == claim.kind }),
         !claim.kind.isOrdered || part.level == other.level
       else { continue }
-      guard let place = claim.common(with: taken, where: { $0.weight(in: part) != 0 && $0.weight(in: other) != 0 }) else {
+      guard let place = claim.common(with: taken, where: { claim.kind == .gates || ($0.weight(in: part) != 0 && $0.weight(in: other) != 0) }) else {
         continue
       }
       throw .conflict(adapters: [other.adapter, part.adapter], kind: claim.kind, place: place.name)

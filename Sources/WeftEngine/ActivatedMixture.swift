@@ -12,10 +12,24 @@ struct ActivatedMixture {
 
   static let base = ActivatedMixture(mixture: .base, adapters: [])
 
-  /// What `ActiveMixture` is made of.
+  /// What `ActiveMixture` is made of. A prompt is there or not: one with weight 0 takes no positions.
   var members: [ActiveMixture.Member] {
-    zip(mixture.parts, adapters).map { (adapter: $1.resident, part: $0) }
+    zip(mixture.parts, adapters).compactMap { part, adapter in
+      adapter.promptCount > 0 && part.weight(inLayer: nil) == 0 ? nil : (adapter: adapter.resident, part: part)
+    }
   }
+
+  /// The adapter whose prompt stands before the tokens; there is one at most.
+  var promptAdapter: LoadedAdapter? {
+    zip(mixture.parts, adapters).first { part, adapter in
+      adapter.promptCount > 0 && part.weight(inLayer: nil) != 0
+    }?.1
+  }
+
+  /// The adapter whose experts are chosen by a pass over the base alone; there is one at most.
+  var gateAdapter: LoadedAdapter? { adapters.first { $0.resident.needsGates } }
+  /// Whether a prompt has to be computed in one step.
+  var readsWholePrompts: Bool { adapters.contains { $0.readsWholePrompts } }
 
   /// The same without some adapters.
   func without(_ names: Set<String>) -> ActivatedMixture {
@@ -28,7 +42,7 @@ struct ActivatedMixture {
   }
 }
 
-/// Positions of a sequence that run under the same adapters.
+/// Positions of a sequence that run under the same adapters. Position 0 is that of its first token, or of the prompt before it.
 struct MixturePhase {
   /// The first of them; the phase ends where the next one begins.
   let first: Int
@@ -77,19 +91,85 @@ extension Engine {
     return ActivatedMixture(mixture: mixture, adapters: adapters)
   }
 
+  /// Gives a sequence other adapters from its next position on. What has to be there from its beginning can be chosen until it has
+  /// begun: a prompt of an adapter, and gates that read the base.
+  func activate(_ activated: ActivatedMixture, in sequence: TokenSequence) throws(EngineError) {
+    let isNew = sequence.blocks.isEmpty
+    if isNew {
+      try checkContext(sequence.promptCount, activated)
+    } else {
+      for (adapter, own) in [
+        (activated.promptAdapter, sequence.prefixAdapter), (activated.gateAdapter, sequence.gateAdapter),
+      ] {
+        guard let adapter, adapter !== own else { continue }
+        throw EngineError(
+          .busy,
+          "adapter \(adapter.name): expected a sequence that has not begun, because it acts from the beginning, found \(sequence.id)"
+        )
+      }
+    }
+    let count = isNew ? activated.promptAdapter?.promptCount ?? 0 : sequence.prefix.count
+    var phases = try phases(activated, prompt: sequence.prompt, behind: count, reusing: sequence.phases)
+    if isNew {
+      sequence.begin(with: activated, positionLimit: positionLimit(activated))
+    } else if activated.promptAdapter == nil, count > 0 {
+      // Its prompt stays what it was.
+      phases[0] = sequence.phases[0]
+    }
+    sequence.activate(activated, phases)
+  }
+
+  /// Positions that a sequence can have: with gates, each takes its place in the KV cache twice.
+  func positionLimit(_ activated: ActivatedMixture) -> Int {
+    guard activated.gateAdapter != nil else { return contextLength }
+    return min(contextLength, (blocks.blockCount - routingBlocks.count) / 2 * BlockManager.blockTokens)
+  }
+
+  /// Refuses a prompt that does not fit, with what adapters ask for beside it.
+  func checkContext(_ tokenCount: Int, _ activated: ActivatedMixture) throws(EngineError) {
+    let (limit, count) = (positionLimit(activated), activated.promptAdapter?.promptCount ?? 0)
+    guard tokenCount + count < limit else {
+      let reasons =
+        (activated.promptAdapter.map { " behind \(count) of adapter \($0.name)" } ?? "")
+        + (activated.gateAdapter.map { " with gates of adapter \($0.name)" } ?? "")
+      throw EngineError(
+        .invalidArgument,
+        "prompt: expected fewer tokens than the context of \(limit), found \(tokenCount)\(reasons); "
+          + "shorten it, begin a new conversation, or open the engine with a longer context "
+          + "(the model allows \(model.trainedContextLength))")
+    }
+    if let gates = activated.gateAdapter, let prompt = activated.promptAdapter {
+      throw EngineError(
+        .unsupported,
+        "mixture \(activated.mixture): '\(gates.name)' reads the base alone, and '\(prompt.name)' puts a prompt before the tokens: "
+          + "expected one of them")
+    }
+    let rows = options.maximumStepRows - options.maximumSequences + 1
+    if activated.readsWholePrompts, tokenCount + count > rows {
+      throw EngineError(
+        .invalidArgument,
+        "mixture \(activated.mixture): expected a prompt of at most \(rows) tokens, because experts are chosen by all of them "
+          + "in one step, found \(tokenCount + count); open the engine with more rows for a step")
+    }
+  }
+
   /// The phases of a sequence under a mixture: one, or, where adapters are invoked by tokens of the prompt, one more from every
-  /// invocation on. Mixtures wider than the options allow are refused.
-  /// - Parameter current: phases that nobody else uses; the last is re-weighted where it has the same adapters.
+  /// invocation on; and rows of an adapter's own prompt are apart from those of tokens. Mixtures wider than the options allow are
+  /// refused.
+  /// - Parameters:
+  ///   - count: positions before the first token.
+  ///   - current: phases that nobody else uses; the last is re-weighted where it has the same adapters.
   func phases(
-    _ activated: ActivatedMixture, prompt: ArraySlice<Int32>, reusing current: [MixturePhase] = []
+    _ activated: ActivatedMixture, prompt: ArraySlice<Int32>, behind count: Int, reusing current: [MixturePhase] = []
   ) throws(EngineError) -> [MixturePhase] {
     var begins: [(name: String, first: Int)] = []
     for adapter in activated.adapters {
       guard let invocation = adapter.adapter.deltas.invocation else { continue }
       // One that is not invoked never begins.
-      begins.append((adapter.name, Engine.lastOccurrence(of: invocation, in: prompt) ?? Int.max))
+      let first = Engine.lastOccurrence(of: invocation, in: prompt)
+      begins.append((adapter.name, first.map { $0 + count } ?? Int.max))
     }
-    let changes = [0] + Set(begins.map(\.first)).subtracting([0, Int.max]).sorted()
+    let changes = Set(begins.map(\.first)).union([0, count]).subtracting([Int.max]).sorted()
     var phases: [MixturePhase] = []
     for first in changes {
       let silent = Set(begins.filter { $0.first > first }.map(\.name))
@@ -102,8 +182,8 @@ extension Engine {
   private func phase(
     from first: Int, _ activated: ActivatedMixture, reusing current: ActiveMixture?
   ) throws(EngineError) -> MixturePhase {
-    guard !activated.adapters.isEmpty else { return MixturePhase(first: first, active: nil, identity: .base) }
     let (members, scales) = (activated.members, activated.mixture.scales)
+    guard !members.isEmpty else { return MixturePhase(first: first, active: nil, identity: activated.identity) }
     let active: ActiveMixture
     if let current, current.reweight(members, scales: scales) {
       active = current
@@ -127,20 +207,31 @@ extension Engine {
 }
 
 extension Batch {
-  /// Appends rows of one sequence, a segment for every phase that they lie in. `blocks` must stay as it is until the step is over.
+  /// Appends positions of one sequence, a segment for every phase that they lie in. `blocks` must stay as it is until the step is
+  /// over.
+  /// - Parameters:
+  ///   - prefix: what stands before the tokens: `Batch.promptToken` for each position.
+  ///   - gates: of these rows.
   func append(
-    _ tokens: [Int32], _ rows: Range<Int>, _ phases: [MixturePhase], _ blocks: [Int32], logits: Logits
+    _ tokens: [Int32], behind prefix: [Int32], _ rows: Range<Int>, _ phases: [MixturePhase], _ blocks: [Int32], logits: Logits,
+    gates: ExternalGates? = nil
   ) {
     for (index, phase) in phases.enumerated() {
       let end = index + 1 < phases.count ? phases[index + 1].first : Int.max
-      let part = max(rows.lowerBound, phase.first)..<Swift.max(rows.lowerBound, phase.first, min(rows.upperBound, end))
+      let begin = Swift.max(rows.lowerBound, phase.first)
+      let part = begin..<Swift.max(begin, min(rows.upperBound, end))
       guard !part.isEmpty else { continue }
+      let isPrefix = part.lowerBound < prefix.count
+      let source = isPrefix ? prefix : tokens
+      let offset = isPrefix ? 0 : prefix.count
       blocks.withUnsafeBufferPointer { table in
-        tokens.withUnsafeBufferPointer { tokens in
+        source.withUnsafeBufferPointer { source in
           guard let table = table.baseAddress else { return }
           append(
-            tokens: UnsafeBufferPointer(rebasing: tokens[part]), firstPosition: part.lowerBound, blockTable: table,
-            mixture: phase.active, logits: logits == .last && part.upperBound < rows.upperBound ? .none : logits)
+            tokens: UnsafeBufferPointer(rebasing: source[part.lowerBound - offset..<part.upperBound - offset]),
+            firstPosition: part.lowerBound, blockTable: table, mixture: phase.active,
+            logits: logits == .last && part.upperBound < rows.upperBound ? .none : logits,
+            gates: gates?.dropping(part.lowerBound - rows.lowerBound))
         }
       }
     }

@@ -25,15 +25,22 @@ public struct AdapterLoader: Sendable {
   }
 
   /// Reads, checks, resolves and packs an adapter. It has no effect before it is installed.
-  public func prepare(_ name: String, from path: String) throws(EngineError) -> PreparedAdapter {
+  public func prepare(
+    _ name: String, from path: String, options: AdapterLoadOptions = .init()
+  ) throws(EngineError) -> PreparedAdapter {
     let pool: ThreadPool
     do { pool = try ThreadPool(threads: 1) } catch { throw EngineError(.outOfMemory, "adapter \(name): \(error)") }
-    return try prepare(name, from: path, pool: pool)
+    return try prepare(name, from: path, options: options, pool: pool)
   }
 
-  func prepare(_ name: String, from path: String, pool: ThreadPool) throws(EngineError) -> PreparedAdapter {
+  func prepare(
+    _ name: String, from path: String, options: AdapterLoadOptions, pool: ThreadPool
+  ) throws(EngineError) -> PreparedAdapter {
+    let choices = try options.options(for: path)
     let adapter: Adapter
-    do { adapter = try AdapterReader.read(folder: path, name: name, base: base) } catch { throw EngineError(error) }
+    do { adapter = try AdapterReader.read(folder: path, name: name, base: base, options: choices) } catch {
+      throw EngineError(error)
+    }
     do {
       let resident = try ResidentAdapter(adapter.deltas, groups: groups, pool: pool, threads: threads)
       return PreparedAdapter(

@@ -17,11 +17,19 @@ public enum ContextPolicy: String, Sendable, CaseIterable {
 extension Engine {
   /// How many messages of a conversation, counted from its first turn, a request with this longest answer will leave out: 0
   /// under `ContextPolicy.stop`.
-  public func messagesToDrop(_ messages: [Message], maximumTokens: Int) throws(EngineError) -> Int {
+  /// - Parameter activation: the adapters that will answer: a prompt of theirs needs room too.
+  public func messagesToDrop(
+    _ messages: [Message], maximumTokens: Int, activation: Activation = .base
+  ) throws(EngineError) -> Int {
+    try messagesToDrop(
+      messages, maximumTokens: maximumTokens, behind: activated(activation).0.promptAdapter?.promptCount ?? 0)
+  }
+
+  private func messagesToDrop(_ messages: [Message], maximumTokens: Int, behind count: Int) throws(EngineError) -> Int {
     guard options.contextPolicy == .dropOldest else { return 0 }
     let turns = messages.indices.filter { messages[$0].role == "user" }
     guard let first = turns.first else { return 0 }
-    let room = max(1, min(maximumTokens, contextLength / 4))
+    let room = max(1, min(maximumTokens, contextLength / 4)) + count
     for turn in turns {
       let kept = Array(messages[..<first] + messages[turn...])
       if try promptTokens(.messages(kept)).count + room <= contextLength || turn == turns.last { return turn - first }
@@ -30,10 +38,13 @@ extension Engine {
   }
 
   /// The prompt of a request after the policy, and how many messages it left out.
-  func fitted(_ request: GenerationRequest) throws(EngineError) -> (prompt: GenerationRequest.Prompt, dropped: Int) {
+  /// - Parameter count: positions before its first token.
+  func fitted(_ request: GenerationRequest, behind count: Int) throws(EngineError) -> (
+    prompt: GenerationRequest.Prompt, dropped: Int
+  ) {
     guard case .messages(let messages) = request.prompt, let first = messages.firstIndex(where: { $0.role == "user" })
     else { return (request.prompt, 0) }
-    let dropped = try messagesToDrop(messages, maximumTokens: request.maximumTokens)
+    let dropped = try messagesToDrop(messages, maximumTokens: request.maximumTokens, behind: count)
     guard dropped > 0 else { return (request.prompt, 0) }
     return (.messages(Array(messages[..<first] + messages[(first + dropped)...])), dropped)
   }

@@ -64,8 +64,10 @@ extension Engine {
 
   /// Reads an adapter and installs it under a name: `AdapterLoader.prepare` and `install` in one. The engine's threads help to
   /// pack it, and nothing else runs meanwhile.
-  public func loadAdapter(_ name: String, from path: String) throws(EngineError) {
-    try install(adapterLoader.prepare(name, from: path, pool: pool))
+  public func loadAdapter(
+    _ name: String, from path: String, options: AdapterLoadOptions = .init()
+  ) throws(EngineError) {
+    try install(adapterLoader.prepare(name, from: path, options: options, pool: pool))
   }
 
   /// Makes an adapter usable under its name, as a new version of it. Sequences in flight are not disturbed: one that uses this name

@@ -17,25 +17,18 @@ extension Engine {
       throw EngineError(.invalidArgument, "maximum tokens: expected 1 or more, found \(request.maximumTokens)")
     }
     try checkSampling(request)
-    let (prompt, dropped) = try fitted(request)
+    let (activated, pending) = try activated(request.activation)
+    let (prompt, dropped) = try fitted(request, behind: activated.promptAdapter?.promptCount ?? 0)
     request.prompt = prompt
     let tokens = try promptTokens(prompt)
-    guard tokens.count < contextLength else {
-      throw EngineError(
-        .invalidArgument,
-        "prompt: expected fewer tokens than the context of \(contextLength), found \(tokens.count); "
-          + "shorten it, begin a new conversation, or open the engine with a longer context "
-          + "(the model allows \(model.trainedContextLength))")
-    }
-    let (activated, pending) = try activated(request.activation)
-    let phases = try phases(activated, prompt: tokens[...])
+    try checkContext(tokens.count, activated)
     let sequence = TokenSequence(
       id: SequenceID(number: nextSequence), request: request, tokens: tokens,
       routingTokens: request.activation.isRouted ? routingTokens(request.prompt, tokens) : [],
-      maximumCount: min(contextLength, tokens.count + min(request.maximumTokens, contextLength)),
-      sampling: samplingState(request.sampling), constraint: try constraint(for: request), tokenizer: tokenizer)
+      contextLength: contextLength, sampling: samplingState(request.sampling), constraint: try constraint(for: request),
+      tokenizer: tokenizer)
     sequence.result.droppedMessageCount = dropped
-    sequence.activate(activated, phases)
+    try activate(activated, in: sequence)
     sequence.pendingActivation = pending
     nextSequence += 1
     waiting.append(sequence)
@@ -53,7 +46,7 @@ extension Engine {
       throw EngineError(.notFound, "sequence \(id): no sequence of this number is in flight")
     }
     let (activated, pending) = try activated(activation)
-    sequence.activate(activated, try phases(activated, prompt: sequence.prompt, reusing: sequence.phases))
+    try activate(activated, in: sequence)
     sequence.request.activation = activation
     sequence.pendingActivation = pending
     sequence.needsRouting = activation.isRouted
@@ -68,6 +61,7 @@ extension Engine {
     guard !running.isEmpty else { return false }
     for sequence in running { activatePending(sequence, onEvent) }
     schedule()
+    fillBatch()
     transformer.forward(batch)
     sampleAll(onEvent)
     return true
@@ -125,48 +119,88 @@ extension Engine {
   /// already is not needed; but a sequence for which the router chooses knows its adapters only when it is admitted.
   private func admit(_ onEvent: (GenerationEvent) -> Void) {
     while let next = waiting.first, running.count < options.maximumSequences {
-      let needed = BlockManager.blocks(for: next.maximumCount)
       if next.needsRouting {
-        guard blocks.freeCount >= needed else { return }
+        guard blocks.freeCount >= next.blockCount else { return }
         activatePending(next, onEvent)
       }
       if !next.isFinished {
         reusePrefix(next)
-        guard let taken = blocks.allocate(needed - next.blocks.count) else {
+        let count = next.blockCount - next.blocks.count
+        guard let taken = blocks.allocate(count + next.gateBlockCount) else {
           next.forgetPrefix(&blocks)
           return
         }
-        next.blocks += taken
+        next.blocks += taken[..<count]
+        next.gateBlocks = Array(taken[count...])
         running.append(next)
       }
       waiting.removeFirst()
     }
   }
 
-  /// Fills the batch: first one row for each sequence that decodes, then prompts with the rows that are left.
+  /// Divides the rows of the step: first one for each sequence that decodes, then prompts with the rows that are left.
   private func schedule() {
-    batch.removeAll()
-    for sequence in running where sequence.isDecoding && !sequence.isFinished { append(sequence, limit: 1) }
-    for sequence in running where !sequence.isDecoding && !sequence.isFinished {
-      let left = batch.maximumRows - batch.rowCount
-      if left > 0 { append(sequence, limit: left) }
+    var left = batch.maximumRows
+    for isDecoding in [true, false] {
+      for sequence in running where sequence.isDecoding == isDecoding && !sequence.isFinished && left > 0 {
+        reusePrefix(sequence)
+        writePrefix(sequence)
+        let rest = sequence.length - sequence.cachedCount
+        if sequence.activated.readsWholePrompts && !isDecoding && rest > left { continue }
+        sequence.scheduledRows = sequence.phases.rows(
+          from: sequence.cachedCount, to: sequence.cachedCount + min(rest, isDecoding ? 1 : left))
+        left -= sequence.scheduledRows.count
+      }
     }
   }
 
-  private func append(_ sequence: TokenSequence, limit: Int) {
-    reusePrefix(sequence)
-    let rows = sequence.phases.rows(
-      from: sequence.cachedCount, to: min(sequence.tokens.count, sequence.cachedCount + limit))
-    sequence.scheduledCount = rows.count
-    let isComplete = rows.upperBound == sequence.tokens.count
-    sequence.logitIndex = isComplete ? batch.logitRowCount : nil
-    batch.append(sequence.tokens, rows, sequence.phases, sequence.blocks, logits: isComplete ? .last : .none)
+  /// Fills the batch with the scheduled rows.
+  private func fillBatch() {
+    let gates = computeGates()
+    batch.removeAll()
+    for sequence in running where !sequence.scheduledRows.isEmpty {
+      let rows = sequence.scheduledRows
+      let isComplete = rows.upperBound == sequence.length
+      sequence.logitIndex = isComplete ? batch.logitRowCount : nil
+      batch.append(
+        sequence.tokens, behind: sequence.prefix, rows, sequence.phases, sequence.blocks, logits: isComplete ? .last : .none,
+        gates: gates[sequence.id])
+    }
+  }
+
+  /// Runs the scheduled rows of sequences whose experts are chosen by the base over the base alone. Empty when there are none.
+  private func computeGates() -> [SequenceID: ExternalGates] {
+    let gated = running.filter { $0.gateAdapter != nil && !$0.scheduledRows.isEmpty }
+    guard !gated.isEmpty else { return [:] }
+    batch.removeAll()
+    for sequence in gated {
+      batch.append(sequence.tokens, behind: [], sequence.scheduledRows, [.base], sequence.gateBlocks, logits: .none)
+    }
+    transformer.forward(batch)
+    var (gates, row): ([SequenceID: ExternalGates], Int) = ([:], 0)
+    for sequence in gated {
+      let rows = row..<row + sequence.scheduledRows.count
+      if let adapter = sequence.gateAdapter { gates[sequence.id] = transformer.computeGates(adapter.resident, rows: rows) }
+      row = rows.upperBound
+    }
+    return gates
+  }
+
+  /// Keys and values that an adapter puts before the tokens are there without a step.
+  private func writePrefix(_ sequence: TokenSequence) {
+    guard sequence.cachedCount < sequence.prefix.count, let active = sequence.phases[0].active,
+      case .keysAndValues = active.prompt
+    else { return }
+    sequence.blocks.withUnsafeBufferPointer { table in
+      if let table = table.baseAddress { transformer.writePrefix(of: active, blockTable: table) }
+    }
+    sequence.cachedCount = sequence.prefix.count
   }
 
   private func sampleAll(_ onEvent: (GenerationEvent) -> Void) {
-    for sequence in running where sequence.scheduledCount > 0 {
-      sequence.cachedCount += sequence.scheduledCount
-      sequence.scheduledCount = 0
+    for sequence in running where !sequence.scheduledRows.isEmpty {
+      sequence.cachedCount = sequence.scheduledRows.upperBound
+      sequence.scheduledRows = 0..<0
       publishPrefix(sequence)
       guard let index = sequence.logitIndex else { continue }
       sequence.logitIndex = nil
@@ -219,11 +253,13 @@ extension Engine {
     }
     let now = ContinuousClock.now
     sequence.result.finishReason = reason
-    sequence.result.isContextFull = sequence.tokens.count >= contextLength
+    sequence.result.isContextFull = sequence.length >= sequence.positionLimit
     sequence.result.prefillSeconds = (sequence.begin ?? now).seconds(to: sequence.firstToken ?? now)
     sequence.result.decodeSeconds = (sequence.firstToken ?? now).seconds(to: now)
     blocks.release(sequence.blocks)
+    blocks.release(sequence.gateBlocks)
     sequence.blocks = []
+    sequence.gateBlocks = []
     sequence.isFinished = true
     onEvent(.finished(sequence.id, sequence.result))
   }

@@ -15,7 +15,7 @@ extension Engine {
     guard options.reusesPrefixes, !sequence.isDecoding, var chain = sequence.chain,
       chain.blockCount * BlockManager.blockTokens == sequence.cachedCount
     else { return }
-    while sequence.cachedCount + BlockManager.blockTokens < sequence.tokens.count {
+    while sequence.cachedCount + BlockManager.blockTokens < sequence.length {
       let index = chain.blockCount
       guard let block = find(blockAt: index, of: sequence, chain) else { break }
       chain.parent = blocks.share(block)
@@ -27,7 +27,7 @@ extension Engine {
       }
       chain.blockCount += 1
       sequence.cachedCount += BlockManager.blockTokens
-      sequence.result.reusedTokenCount += BlockManager.blockTokens
+      sequence.result.reusedTokenCount = max(0, sequence.cachedCount - sequence.prefix.count)
     }
     sequence.chain = chain
   }

@@ -116,7 +116,7 @@ extension Engine {
     let mixture = AdapterMixture(choice.map { WeightedAdapter($0.adapter, weight: $0.weight) })
     guard mixture != sequence.result.mixtures.last?.mixture else { return }
     let activated = try activated(mixture.canonical())
-    sequence.activate(activated, try phases(activated, prompt: sequence.prompt, reusing: sequence.phases))
+    try activate(activated, in: sequence)
     sequence.pendingActivation = AdapterMixture(activated.mixture)
   }
 

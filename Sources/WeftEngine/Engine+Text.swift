@@ -37,24 +37,51 @@ extension Engine {
     onRow: (Int, UnsafeBufferPointer<Float>) -> Void
   ) throws(EngineError) {
     try check(tokens)
-    guard !tokens.isEmpty, tokens.count <= contextLength else {
+    let activated = try activated(adapters.canonical())
+    let count = activated.promptAdapter?.promptCount ?? 0
+    let end = count + tokens.count
+    guard !tokens.isEmpty, end <= positionLimit(activated) else {
       throw EngineError(
-        .invalidArgument, "tokens: expected 1 to \(contextLength), as the context is, found \(tokens.count)")
+        .invalidArgument,
+        "tokens: expected 1 to \(positionLimit(activated) - count), as the context is, found \(tokens.count)"
+          + (activated.promptAdapter.map { " behind \(count) of adapter \($0.name)" } ?? ""))
     }
-    let phases = try phases(activated(adapters.canonical()), prompt: tokens[...])
-    guard let table = blocks.allocate(BlockManager.blocks(for: tokens.count)) else {
+    guard !activated.readsWholePrompts || end <= transformer.maximumLogitRows else {
+      throw EngineError(
+        .invalidArgument,
+        "mixture \(activated.mixture): expected at most \(transformer.maximumLogitRows) tokens, because experts are chosen by all "
+          + "of them in one step, found \(end)")
+    }
+    let phases = try phases(activated, prompt: tokens[...], behind: count)
+    let blockCount = BlockManager.blocks(for: end)
+    guard let taken = blocks.allocate(activated.gateAdapter == nil ? blockCount : 2 * blockCount) else {
       throw EngineError(.busy, "logits: expected free KV blocks for \(tokens.count) tokens, found \(blocks.freeCount) blocks")
     }
-    defer { blocks.release(table) }
+    defer { blocks.release(taken) }
+    let (table, gateTable) = (Array(taken[..<blockCount]), Array(taken[blockCount...]))
     var done = 0
-    while done < tokens.count {
-      let wantsLogits = done >= first
-      let limit = wantsLogits ? transformer.maximumLogitRows : first - done
-      let rows = phases.rows(from: done, to: done + min(limit, batch.maximumRows, tokens.count - done))
+    if let active = phases[0].active, case .keysAndValues = active.prompt {
+      table.withUnsafeBufferPointer { if let table = $0.baseAddress { transformer.writePrefix(of: active, blockTable: table) } }
+      done = count
+    }
+    let prefix = (0..<count).map { Batch.promptToken($0) }
+    while done < end {
+      let wantsLogits = activated.readsWholePrompts || done >= count + first
+      let limit = wantsLogits ? transformer.maximumLogitRows : count + first - done
+      let rows = phases.rows(from: done, to: done + min(limit, batch.maximumRows, end - done))
+      var gates: ExternalGates?
+      if let adapter = activated.gateAdapter {
+        batch.removeAll()
+        batch.append(tokens, behind: [], rows, [.base], gateTable, logits: .none)
+        transformer.forward(batch)
+        gates = transformer.computeGates(adapter.resident, rows: 0..<rows.count)
+      }
       batch.removeAll()
-      batch.append(tokens, rows, phases, table, logits: wantsLogits ? .all : .none)
+      batch.append(tokens, behind: prefix, rows, phases, table, logits: wantsLogits ? .all : .none, gates: gates)
       transformer.forward(batch)
-      for row in 0..<(wantsLogits ? rows.count : 0) { onRow(done + row, UnsafeBufferPointer(transformer.logits(row))) }
+      for row in 0..<(wantsLogits ? rows.count : 0) where done + row >= count + first {
+        onRow(done - count + row, UnsafeBufferPointer(transformer.logits(row)))
+      }
       done = rows.upperBound
     }
   }

@@ -63,7 +63,7 @@ public final class Engine {
     do { kernels = try Kernels.best() } catch { throw EngineError(error) }
     do { pool = try ThreadPool(threads: options.threads) } catch { throw EngineError(error) }
     let weightSizes: WeightSizes
-    do { weightSizes = try WeightSizes(checkpoint) } catch { throw EngineError(error) }
+    do { weightSizes = try WeightSizes(checkpoint, layers: options.layers) } catch { throw EngineError(error) }
     let config = weightSizes.config
     let text = try TextParts(checkpoint)
     (tokenizer, template) = (text.tokenizer, text.template)
@@ -79,7 +79,7 @@ public final class Engine {
       options: options)
     try basePlan.validate()
 
-    do { weights = try ModelWeights(checkpoint, pool: pool) } catch { throw EngineError(error) }
+    do { weights = try ModelWeights(checkpoint, layers: options.layers, pool: pool) } catch { throw EngineError(error) }
     endTokens = (tokenizer?.endTokens ?? []).union(config.endTokens)
     contextLength = sizes.contextLength
     blocks = BlockManager(blockCount: sizes.blockCount)

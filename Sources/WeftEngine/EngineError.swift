@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import WeftAdapters
+package import WeftAdapters
 internal import WeftDeltas
 package import WeftFormats
 package import WeftGrammar
@@ -98,7 +98,7 @@ extension EngineError {
   }
 
   init(_ error: TemplateError) { self.init(.invalidArgument, error.description) }
-  init(_ error: AdapterError) {
+  package init(_ error: AdapterError) {
     switch error {
     case .format(let error): self.init(error)
     case .storage(let error): self.init(error)

@@ -20,6 +20,9 @@ public struct EngineOptions: Sendable {
     }
   }
 
+  /// The layers of the file that the model runs, in order, counted from 0; a layer may come several times and shares its weights
+  /// then (PEFT's `layer_replication`). nil for all of them once.
+  public var layers: [Int]?
   /// Threads of a step, the caller's included. Default: the processors that this process may use.
   public var threads: Int
   /// The longest sequence, prompt and answer together, in tokens; not more than the model was made for. Default: that, at
@@ -53,8 +56,10 @@ public struct EngineOptions: Sendable {
   public init(
     threads: Int? = nil, contextLength: Int? = nil, maximumSequences: Int = 8, maximumStepRows: Int = 512,
     maximumLogitRows: Int = 8, kvType: KVType = .f16, maximumActiveRank: Int = 1024, maximumMemory: Int? = nil,
-    contextPolicy: ContextPolicy = .stop, adapterBudget: Int? = nil, reusesPrefixes: Bool = true
+    contextPolicy: ContextPolicy = .stop, adapterBudget: Int? = nil, reusesPrefixes: Bool = true,
+    layers: [Int]? = nil
   ) {
+    self.layers = layers
     self.threads = threads ?? EngineOptions.processorCount
     self.contextLength = contextLength
     self.maximumSequences = maximumSequences

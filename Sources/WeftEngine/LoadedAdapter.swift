@@ -25,7 +25,14 @@ final class LoadedAdapter: Sendable {
     path = prepared.path
     byteCount = prepared.byteCount
     self.version = version
+    readsWholePrompts = prepared.adapter.deltas.operators.values.joined().contains {
+      if case .gated(let experts) = $0 { experts.rule == .average } else { false }
+    }
   }
 
   var name: String { adapter.name }
+  /// Whether its experts are chosen by all rows of a step together: then a prompt must not be cut.
+  let readsWholePrompts: Bool
+  /// Positions that it takes before the tokens of a sequence.
+  var promptCount: Int { adapter.deltas.prompt?.count ?? 0 }
 }

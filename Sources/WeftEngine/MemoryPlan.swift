@@ -48,14 +48,18 @@ public struct MemoryPlan: Sendable {
     do { checkpoint = try Checkpoint(path: path) } catch { throw EngineError(error) }
     let text = try TextParts(checkpoint)
     let weights: WeightSizes
-    do { weights = try WeightSizes(checkpoint) } catch { throw EngineError(error) }
+    do { weights = try WeightSizes(checkpoint, layers: options.layers) } catch { throw EngineError(error) }
     try self.init(
       program: program.byteCount(besides: checkpoint), weights: weights, sizes: EngineSizes(options, weights.config),
       textBytes: text.byteCount,
       options: options)
+    guard !adapters.isEmpty else { return }
+    // Some adapters depend on the base's weights.
+    let base: BaseModel
+    do { base = try ModelWeights.base(of: checkpoint, layers: options.layers) } catch { throw EngineError(error) }
     for (name, path) in adapters {
       do {
-        let adapter = try AdapterReader.read(folder: path, name: name, base: BaseModel(shape: weights.shape))
+        let adapter = try AdapterReader.read(folder: path, name: name, base: base)
         let resident = try ResidentAdapter(adapter.deltas, groups: weights.inputGroups, pool: try ThreadPool(threads: 1))
         add(adapter: name, byteCount: adapter.byteCount + resident.byteCount)
       } catch let error as AdapterError { throw EngineError(error) } catch let error as ResidentError {

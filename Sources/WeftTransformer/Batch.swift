@@ -19,6 +19,9 @@ package struct ExternalGates {
   let first: UnsafePointer<Float>
   /// Floats between rows.
   let stride: Int
+
+  /// Those of the rows from `count` on.
+  package func dropping(_ count: Int) -> ExternalGates { ExternalGates(first: first + count * stride, stride: stride) }
 }
 
 /// How rows are divided into segments: what a linear map has to know of a batch.
@@ -148,8 +151,8 @@ package final class Batch {
     mixtures.removeAll(keepingCapacity: true)
   }
 
-  /// Appends rows of one sequence. The tokens must be inside the vocabulary or those of the mixture's prompt, the rows must fit, and the block table must cover
-  /// `firstPosition + tokens.count` positions and stay valid until the step is over.
+  /// Appends rows of one sequence. The tokens must be inside the vocabulary or those of the mixture's prompt, the rows must fit,
+  /// and the block table must cover `firstPosition + tokens.count` positions and stay valid until the step is over.
   package func append(
     tokens new: UnsafeBufferPointer<Int32>, firstPosition: Int, blockTable: UnsafePointer<Int32>, mixture: ActiveMixture?,
     logits: Logits, gates: ExternalGates? = nil

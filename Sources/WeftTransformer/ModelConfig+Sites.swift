@@ -51,7 +51,7 @@ extension ModelConfig {
   }
 
   /// What a delta may attach to, with the modules as `names` calls them.
-  func shape(isTied: Bool, names: TensorNames, interleavesHeads: Bool) -> BaseShape {
+  func shape(isTied: Bool, names: TensorNames, interleavesHeads: Bool, layerSources: [Int]) -> BaseShape {
     var sizes = linearSizes
     sizes[.outputHead] = (vocabularySize, hiddenSize)
     let gguf = TensorNames.gguf
@@ -62,7 +62,7 @@ extension ModelConfig {
       norms: baseNorms(names),
       attention: BaseAttention(
         headDimension: headDimension, heads: layers.map(\.headCount), keyValueHeads: layers.map(\.keyValueHeadCount)),
-      isTied: isTied,
+      isTied: isTied, layerSources: layerSources,
       gguf: GGUFNames(
         modules: modules(gguf, sizes), embedding: gguf.embedding,
         norms: Dictionary(uniqueKeysWithValues: baseNorms(gguf).map { ($0.site, $0.path) }),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import WeftDeltas
-internal import WeftFormats
+package import WeftFormats
 internal import WeftTensors
 
 extension ModelWeights {
@@ -11,16 +11,20 @@ extension ModelWeights {
       shape, sources: sources, biases: biases, norms: norms, embedding: embedding, positions: positions)
   }
 
+  /// What adapters are read for, of a model that is not packed.
+  /// - Parameter layers: as in `init`.
+  package static func base(of checkpoint: Checkpoint, layers: [Int]? = nil) throws(ModelError) -> BaseModel {
+    let parts = try WeightSources(checkpoint, readsValues: true, layers: layers)
+    return base(
+      parts.shape, sources: parts.matrices, biases: parts.biases, norms: parts.normSources,
+      embedding: parts.embedding.tensor, positions: parts.positions?.tensor)
+  }
+
   /// Reads a model like that of `base`, without packing it: a fine-tuned one, whose weights are compared with the base's.
   private static func open(_ path: String) throws(BaseModel.OpenError) -> BaseModel {
     let checkpoint: Checkpoint
     do { checkpoint = try Checkpoint(path: path) } catch { throw BaseModel.OpenError(reason: error.description) }
-    do {
-      let parts = try WeightSources(checkpoint, readsValues: true)
-      return base(
-        parts.shape, sources: parts.matrices, biases: parts.biases, norms: parts.normSources,
-        embedding: parts.embedding.tensor, positions: parts.positions?.tensor)
-    } catch { throw BaseModel.OpenError(reason: error.description) }
+    do { return try base(of: checkpoint) } catch { throw BaseModel.OpenError(reason: error.description) }
   }
 
   private static func base(

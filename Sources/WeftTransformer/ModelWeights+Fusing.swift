@@ -13,6 +13,9 @@ extension ModelWeights {
   package func fuse(
     _ deltas: [(set: DeltaSet, part: Mixture.Part)], scales: Mixture.ScaleRule = .multiply
   ) throws(ModelError) {
+    guard Set(shape.layerSources).count == shape.layerCount else {
+      throw .notFusable("layers that are repeated and share their weights")
+    }
     let sites = Set(deltas.flatMap { $0.set.operators.keys }).sorted()
     for (set, _) in deltas {
       if let part = set.unfusablePart { throw .notFusable(part) }

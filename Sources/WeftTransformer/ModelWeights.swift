@@ -33,6 +33,8 @@ package final class ModelWeights: @unchecked Sendable {
   package let inputGroups: [[WeightSite]]
   let sources: [WeightSite: Source]
   let matrices: [WeightSite: PackedMatrix]
+  /// Those that repeated layers share, once.
+  private let distinctMatrices: [WeightSite: PackedMatrix]
   let biases: [WeightSite: Storage]
   let norms: [NormSite: WeightReader.NormSource]
   /// Biases and norms as they were before `fuse` wrote them.
@@ -54,20 +56,24 @@ package final class ModelWeights: @unchecked Sendable {
   /// Elements of all matrices, biases and norms; a tied head counts once.
   package let parameterCount: Int
   /// Bytes of the packed matrices.
-  package var byteCount: Int { matrices.values.reduce(0) { $0 + $1.byteCount } }
+  package var byteCount: Int { distinctMatrices.values.reduce(0) { $0 + $1.byteCount } }
   /// The formats of the matrices, with how many there are of each.
-  package var formats: [DType: Int] { matrices.values.reduce(into: [:]) { $0[$1.view.dtype, default: 0] += 1 } }
+  package var formats: [DType: Int] { distinctMatrices.values.reduce(into: [:]) { $0[$1.view.dtype, default: 0] += 1 } }
 
   /// Reads the configuration and all tensors. A tensor that is missing, left over, of a wrong shape or not finite is an error.
-  package init(_ checkpoint: Checkpoint, pool: ThreadPool) throws(ModelError) {
-    let parts = try WeightSources(checkpoint, readsValues: true)
+  /// - Parameter layers: the layers of the file that the model runs, in order, with repetitions, which share their weights; nil
+  ///   for all of them once.
+  package init(_ checkpoint: Checkpoint, layers: [Int]? = nil, pool: ThreadPool) throws(ModelError) {
+    let parts = try WeightSources(checkpoint, readsValues: true, layers: layers)
     let config = parts.config
     // Everything is known to fit before anything is packed.
     var matrices: [WeightSite: PackedMatrix] = [:]
-    for (site, source) in parts.matrices {
+    for (site, source) in parts.matrices where parts.origins[site] == site {
       do { matrices[site] = try PackedMatrix(source.tensor, rowMap: source.rowMap, pool: pool) } catch { throw .storage(error) }
       source.tensor.storage.releasePages()
     }
+    let packed = matrices
+    for (site, origin) in parts.origins { matrices[site] = packed[origin] }
     for tensor in parts.mapped { tensor.storage.fetch(tensor.offset..<tensor.offset + tensor.byteCount) }
     let assembly = LayerAssembly(config: config, groups: parts.groups, matrices: matrices, biases: parts.biases)
     let layers = UnsafeMutablePointer<DecoderLayer>.allocate(capacity: config.layerCount)
@@ -86,13 +92,14 @@ package final class ModelWeights: @unchecked Sendable {
     sources = parts.matrices
     otherPartTensors = parts.otherPartTensors
     self.matrices = matrices
+    distinctMatrices = packed
     self.expertGroups = expertGroups
     self.pool = pool
     biases = parts.biases
     norms = parts.normSources
     parameterCount =
       (parts.head == nil ? 0 : embedding.elementCount) + (positions?.elementCount ?? 0)
-      + sources.values.reduce(0) { $0 + $1.tensor.elementCount } + parts.vectors.reduce(0) { $0 + $1.bytes.count / 4 }
+      + packed.keys.reduce(0) { $0 + (parts.matrices[$1]?.tensor.elementCount ?? 0) } + parts.vectors.reduce(0) { $0 + $1.bytes.count / 4 }
   }
 
   deinit {

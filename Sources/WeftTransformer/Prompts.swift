@@ -52,7 +52,8 @@ extension Transformer {
   package func writePrefix(of mixture: ActiveMixture, blockTable: UnsafePointer<Int32>) {
     let d = config.headDimension
     for entry in mixture.entries {
-      guard case .keysAndValues(let prefix, let count, let heads)? = entry.adapter._withUnsafeGuaranteedRef({ $0.prompt }) else {
+      guard case .keysAndValues(let prefix, let count, let heads)? = entry.adapter._withUnsafeGuaranteedRef({ $0.prompt })
+      else {
         continue
       }
       for position in 0..<count {

@@ -19,13 +19,14 @@ package struct WeightSizes: Sendable {
   /// Bytes of tensors that steps read from the mapped file.
   package let mappedBytes: Int
 
-  package init(_ checkpoint: Checkpoint) throws(ModelError) {
-    let sources = try WeightSources(checkpoint, readsValues: false)
+  /// - Parameter layers: as in `ModelWeights`.
+  package init(_ checkpoint: Checkpoint, layers: [Int]? = nil) throws(ModelError) {
+    let sources = try WeightSources(checkpoint, readsValues: false, layers: layers)
     config = sources.config
     shape = sources.shape
     inputGroups = sources.groups
     var packed: [DType: (count: Int, byteCount: Int)] = [:]
-    for source in sources.matrices.values {
+    for (site, source) in sources.matrices where sources.origins[site] == site {
       let bytes = Storage.residentBytes(PackedMatrix.byteCount(of: source.tensor))
       packed[source.tensor.dtype, default: (0, 0)].count += 1
       packed[source.tensor.dtype, default: (0, 0)].byteCount += bytes

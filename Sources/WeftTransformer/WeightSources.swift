@@ -13,8 +13,10 @@ struct WeightSources {
   /// nil when the head is the embedding.
   let head: ModelWeights.Source?
   let groups: [[WeightSite]]
-  /// All matrices that are packed.
+  /// Every matrix. Layers that are repeated have those of the layer that they repeat.
   let matrices: [WeightSite: ModelWeights.Source]
+  /// The first place of each matrix: the place itself, but in repeated layers.
+  let origins: [WeightSite: WeightSite]
   let biases: [WeightSite: Storage]
   let norms: [LayerNorms]
   let outputNorm: WeightReader.NormSource
@@ -25,27 +27,39 @@ struct WeightSources {
   let otherPartTensors: Int
 
   /// Reads the configuration and finds all tensors. A tensor that is missing, left over or of a wrong shape is an error.
-  /// - Parameter readsValues: false to learn sizes only: then values are neither checked nor transposed.
-  init(_ checkpoint: Checkpoint, readsValues: Bool) throws(ModelError) {
+  /// - Parameters:
+  ///   - readsValues: false to learn sizes only: then values are neither checked nor transposed.
+  ///   - layers: the layers of the file that the model runs, in order, with repetitions; nil for all of them once.
+  init(_ checkpoint: Checkpoint, readsValues: Bool, layers: [Int]? = nil) throws(ModelError) {
     var reader = try WeightReader(checkpoint, readsValues: readsValues)
-    config = reader.config
+    let stack = try LayerStack(layers, of: reader.config, location: checkpoint.path)
+    config = stack.config
     embedding = try reader.embedding()
     positions = try reader.positions()
     head = try reader.head(embedding: embedding)
     groups = config.inputGroups
     var matrices: [WeightSite: ModelWeights.Source] = [.outputHead: head ?? embedding]
     var biases: [WeightSite: Storage] = [:]
-    for site in groups.joined() where site != .outputHead {
-      matrices[site] = try reader.linear(site)
-      biases[site] = try reader.bias(site)
+    var origins: [WeightSite: WeightSite] = [.outputHead: .outputHead]
+    for site in reader.config.inputGroups.joined() where site != .outputHead {
+      let (source, bias) = (try reader.linear(site), try reader.bias(site))
+      let copies = stack.copies(of: site)
+      for copy in copies {
+        matrices[copy] = source
+        biases[copy] = bias
+        origins[copy] = copies[0]
+      }
     }
     self.matrices = matrices
     self.biases = biases
-    norms = try LayerNorms.read(&reader)
+    self.origins = origins
+    let fileNorms = try LayerNorms.read(&reader)
+    norms = stack.sources.map { fileNorms[$0] }
     outputNorm = try reader.outputNorm()
     try reader.finish()
     shape = config.shape(
-      isTied: head == nil, names: reader.architecture.names, interleavesHeads: reader.architecture.interleavesHeads)
+      isTied: head == nil, names: reader.architecture.names, interleavesHeads: reader.architecture.interleavesHeads,
+      layerSources: stack.sources)
     transposedBytes = reader.transposedBytes
     otherPartTensors = reader.otherPartTensors
   }

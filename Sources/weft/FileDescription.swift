@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import WeftAdapters
 import WeftEngine
 import WeftFormats
 import WeftRouting
@@ -26,7 +27,11 @@ struct FileDescription {
         try describeHuggingFace()
       }
     } else if try FileDescription.beginsWithGGUF(path) {
-      try describeGGUF()
+      if let outline = try? AdapterOutline(path: path), outline.family.mark != .model {
+        try describeAdapter()
+      } else {
+        try describeGGUF()
+      }
     } else {
       try describeSafetensors()
     }
@@ -57,11 +62,23 @@ struct FileDescription {
   }
 
   private mutating func describeAdapter() throws {
-    kind = "PEFT adapter"
-    // Options that were not given say nothing about the adapter.
-    facts = FileDescription.facts(of: try JSON(file: path + "/adapter_config.json")).filter { $0.value != "null" }
-    let file = try SafetensorsFile(path: path + "/adapter_model.safetensors")
-    tensors = file.tensorOrder.compactMap { name in file.tensors[name].map { (name, $0) } }
+    let outline = try AdapterOutline(path: path)
+    kind = "\(outline.family.name) adapter"
+    let operators = outline.family.operators.joined(separator: ", ")
+    facts = [
+      ("operators", operators.isEmpty ? "none: it is refused, with the reason" : operators),
+      ("mixing", "\(outline.family.mixing.rawValue) (weft inspect --model MODEL says more)"),
+      ("fusing", outline.family.isFusable ? "into float weights" : "beside the base only"),
+      ("tensors", Readable.bytes(outline.tensors.reduce(0) { $0 + $1.tensor.byteCount })),
+    ]
+    if let config = outline.configPath {
+      // Options that were not given say nothing about the adapter.
+      facts += FileDescription.facts(of: try JSON(file: config)).filter { $0.value != "null" }
+    }
+    for (layer, norm) in outline.layerNorms {
+      facts.append((layer.map { "norm of layer \($0)" } ?? "norm outside", Readable.decimal(norm, digits: 3)))
+    }
+    tensors = outline.tensors
   }
 
   private mutating func describeSafetensors() throws {
@@ -73,6 +90,8 @@ struct FileDescription {
     }
     tensors = file.tensorOrder.compactMap { name in file.tensors[name].map { (name, $0) } }
     guard file.metadata["format"] == "weft-router" else {
+      // Adapters of one file are known by the names of their tensors.
+      if (try? AdapterOutline(path: path)) != nil { return try describeAdapter() }
       kind = "safetensors"
       facts = file.metadata.sorted { $0.key < $1.key }.map { ($0.key, FileDescription.oneLine($0.value)) }
       return

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import WeftAdapters
 import WeftEngine
 import WeftFormats
 import WeftRouting
@@ -18,11 +19,21 @@ struct Inspect: ParsableCommand {
         weft inspect Models/demo/base.gguf
         weft inspect --plan --context 1024 --kv-type q8_0 Models/demo/base.gguf
         weft inspect Models/demo/experts/roman
+        weft inspect --model Models/demo/base.gguf Models/demo/experts/roman
         weft inspect Models/demo/router.safetensors
       """)
 
   @Argument(help: ArgumentHelp("File or folder.", valueName: "path"))
   var path: String
+
+  @Option(
+    name: [.long, .customShort("m")],
+    help: ArgumentHelp(
+      "Read the adapter PATH for this model: what it changes there, norms included.", valueName: "path"))
+  var model: String?
+
+  @Option(name: .customLong("adapter-option"), help: AdapterOptionArgument.help)
+  var options: [AdapterOptionArgument] = []
 
   @Flag(help: "Show what loading the model takes in memory. The options below say how it would be loaded.")
   var plan = false
@@ -31,13 +42,22 @@ struct Inspect: ParsableCommand {
   var loading: PlanOptions
 
   func validate() throws {
+    if plan, model != nil { throw ValidationError("--model: expected without --plan, whose PATH is the model") }
+    if model == nil, !options.isEmpty { throw ValidationError("--adapter-option: expected together with --model") }
     if !plan, let name = loading.given { throw ValidationError("\(name): expected together with --plan") }
   }
 
   func run() throws {
+    if let model {
+      let report = try AdapterReport(adapter: path, model: model, options: .init(options, for: nil))
+      print(Terminal.styled("adapter \(path) on \(model)", .bold))
+      return AdapterListing(report).lines.forEach { print($0) }
+    }
     if plan { return try loading.lines(path).forEach { print($0) } }
     do {
       for line in try FileDescription(path).lines { print(line) }
-    } catch let error as FormatError { throw EngineError(error) } catch let error as RouterError { throw EngineError(error) }
+    } catch let error as FormatError { throw EngineError(error) } catch let error as AdapterError {
+      throw EngineError(error)
+    } catch let error as RouterError { throw EngineError(error) }
   }
 }

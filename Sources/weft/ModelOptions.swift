@@ -13,9 +13,12 @@ struct ModelOptions: ParsableArguments {
   @Option(
     name: .customLong("adapter"),
     help: ArgumentHelp(
-      "Answer with this PEFT folder; repeatable. NAME alone means an expert of the demo model, 'none' the base alone.",
+      "Answer with this adapter, a folder or file; repeatable. NAME alone means an expert of the demo model, 'none' the base alone.",
       valueName: "name=path[:weight]"))
   var adapters: [AdapterArgument] = []
+
+  @Option(name: .customLong("adapter-option"), help: AdapterOptionArgument.help)
+  var adapterOptions: [AdapterOptionArgument] = []
 
   @Option(
     help: ArgumentHelp(
@@ -36,6 +39,12 @@ struct ModelOptions: ParsableArguments {
     name: [.long, .customShort("c")], help: "Longest conversation in tokens (default: what the model allows, at most 4096).")
   var context: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "Run these layers of the model, counted from 0, in this order; a layer may come several times: 0-7,4-11.",
+      valueName: "ranges"))
+  var layers: LayerRanges?
+
   @Option(help: "How keys and values are stored (default: f16; for logits f32).")
   var kvType: EngineOptions.KVType?
 
@@ -54,7 +63,7 @@ struct ModelOptions: ParsableArguments {
     let options = EngineOptions(
       threads: threads, contextLength: context ?? minimum, maximumSequences: maximumSequences, maximumLogitRows: logitRows,
       kvType: kvType ?? standard, maximumMemory: maxMemory?.byteCount,
-      contextPolicy: contextPolicy)
+      contextPolicy: contextPolicy, layers: layers?.layers)
     Terminal.showProgress("loading \(path)")
     defer { Terminal.showProgress("") }
     let engine = try Engine(model: path, options: options)
@@ -64,7 +73,7 @@ struct ModelOptions: ParsableArguments {
     }
     for expert in demo?.experts ?? [] { try engine.loadAdapter(expert.name, from: expert.path) }
     for adapter in adapters {
-      if let path = adapter.path { try engine.loadAdapter(adapter.name, from: path) }
+      if let path = adapter.path { try engine.loadAdapter(adapter.name, from: path, options: .init(adapterOptions, for: adapter.name)) }
     }
     if let file = router ?? demo?.router { try engine.loadRouter(from: file) }
     return Session(engine: engine, activation: try activation(engine), demo: demo)

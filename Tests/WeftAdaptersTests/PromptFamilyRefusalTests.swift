@@ -58,11 +58,16 @@ import WeftTensors
 
   static func name(of type: String) -> String { AdapterFamily.all.first { $0.peftType == type }?.name ?? "no family" }
 
-  static func check(_ type: String, _ change: @escaping @Sendable (inout AdapterFixture) throws -> Void, _ error: @escaping @Sendable (String, String) -> AdapterError) throws {
+  static func check(
+    _ type: String, _ change: @escaping @Sendable (inout AdapterFixture) throws -> Void,
+    _ error: @escaping @Sendable (String, String) -> AdapterError
+  ) throws {
     try Refusal(type) {
       try $0.become(type)
       try change(&$0)
-    } error: { error($0, $1) }.check()
+    } error: {
+      error($0, $1)
+    }.check()
   }
 
   @Test(arguments: embeddings) func embeddingsOfAnotherShape(type: String) throws {
@@ -116,9 +121,12 @@ import WeftTensors
     try fixture.become("MULTITASK_PROMPT_TUNING")
     let folder = try TemporaryFolder()
     try fixture.write(to: folder)
-    let expected = AdapterError.malformedOption(
-      location: folder.file("adapter_config.json"), option: "task",
-      expected: "the number of a task below 2, as it was trained for several", found: task.map { "\($0)" } ?? "none")
+    let config = folder.file("adapter_config.json")
+    let expected =
+      task.map {
+        AdapterError.malformedOption(location: config, option: "task", expected: "a task from 0 to 1", found: "\($0)")
+      }
+      ?? .missingOption(location: config, option: "task", why: "the adapter was trained for 2 tasks, from 0 to 1")
     #expect(throws: expected) {
       try AdapterReader.read(
         folder: folder.path, name: "tiny", base: BaseModel(shape: AdapterFixture.base), options: AdapterOptions(task: task))

@@ -84,7 +84,7 @@ import WeftTensors
     unused("IA3", "self_attn.k_proj.ia3_l", [3, 1]),
     option(
       "IA3", "feedforward_modules", "\"(\"", expected: "a regular expression",
-      found: "'(' (missing closing parenthesis at byte 23)"),
+      found: "'(' (missing closing parenthesis at byte 22)"),
     option("IA3", "feedforward_modules", "[7]", expected: "text or an array of texts", found: "7"),
 
     shape("OFT", "self_attn.q_proj.oft_R.weight", expected: [2, 1], found: [1, 1]),
@@ -113,7 +113,8 @@ import WeftTensors
     } error: { _, tensors in
       .notReproducible(
         location: tensors,
-        reason: "tensors named oft_r are OFT as peft had it before 0.14, which has other formulas and which peft itself refuses",
+        reason:
+          "tensors named oft_r are OFT as peft had it before 0.14, which has other formulas and which peft itself refuses",
         remedy: "merge the adapter with peft 0.13, or train it again")
     },
 
@@ -133,7 +134,8 @@ import WeftTensors
       try $0.add("self_attn.q_proj.boft_R", [3, 2, 2, 2])
     } error: { config, _ in
       .malformedOption(
-        location: config, option: "boft_n_butterfly_factor", expected: "levels that divide 2 blocks of an even size", found: "3")
+        location: config, option: "boft_n_butterfly_factor", expected: "levels that divide 2 blocks of an even size", found: "3"
+      )
     },
 
     shape("HRA", "self_attn.q_proj.hra_u", expected: [4, 1], found: [6, 1]),
@@ -195,7 +197,8 @@ import WeftTensors
       try $0.become("TRAINABLE_TOKENS", ["token_indices": "[3]"])
     } error: { _, tensors in
       .wrongShape(
-        location: tensors, tensor: "base_model.model.model.embed_tokens.trainable_tokens_delta", expected: [1, 4], found: [2, 4])
+        location: tensors, tensor: "base_model.model.model.embed_tokens.trainable_tokens_delta", expected: [1, 4],
+        found: [2, 4])
     },
     Refusal("TRAINABLE_TOKENS: no tensor of the head") {
       try $0.become("TRAINABLE_TOKENS", ["target_modules": "[\"embed_tokens\", \"lm_head\"]"])

@@ -17,6 +17,8 @@ struct FamilyCase: Sendable, CustomTestStringConvertible {
   let options: AdapterOptions
   /// Whether peft has numbers for it; otherwise it must be refused.
   let isReadable: Bool
+  /// The layers that the base is opened with; nil for its own.
+  let layers: [Int]?
   /// Why peft does not merge it; empty when it does.
   let unmergeable: String
 
@@ -39,7 +41,7 @@ struct FamilyCase: Sendable, CustomTestStringConvertible {
     guard isReadable else {
       let config = try JSON(file: folder + "/adapter_config.json")
       base = (config["base_model_name_or_path"]?.string ?? "").replacing("weft/", with: "")
-      (self.folder, options, unmergeable) = (folder, AdapterOptions(), "")
+      (self.folder, options, layers, unmergeable) = (folder, AdapterOptions(), nil, "")
       return
     }
     let about = try JSON(
@@ -47,6 +49,8 @@ struct FamilyCase: Sendable, CustomTestStringConvertible {
     base = about["base"]?.string ?? ""
     self.folder = about["adapter"]?.string.map { folder + "/" + $0 } ?? folder
     options = AdapterOptions(task: about["task"]?.int)
+    let runs = try? JSON(file: self.folder + "/adapter_config.json")["layer_replication"]?.array
+    layers = runs.map { $0.flatMap { run in Array((run.array?[0].int ?? 0)..<(run.array?[1].int ?? 0)) } }
     unmergeable = about["unmergeable"]?.string ?? ""
   }
 

@@ -16,11 +16,12 @@ final class ModelRunner {
   private let blocks: [[Int32]]
 
   init(
-    _ path: String, threads: Int = 1, isa: ISA? = nil, kv: KVDType = .f32, sequences: Int = 8, length: Int = 128,
+    _ path: String, layers: [Int]? = nil, threads: Int = 1, isa: ISA? = nil, kv: KVDType = .f32, sequences: Int = 8,
+    length: Int = 128,
     context: Int? = nil
   ) throws {
     pool = try ThreadPool(threads: threads)
-    weights = try ModelWeights(Checkpoint(path: path), pool: pool)
+    weights = try ModelWeights(Checkpoint(path: path), layers: layers, pool: pool)
     let kernels = try isa.map(Kernels.init(isa:)) ?? Kernels.best()
     let perSequence = (length + 15) / 16
     let cache = try KVCache(config: weights.config, blockCount: perSequence * sequences, dtype: kv)
@@ -43,20 +44,16 @@ final class ModelRunner {
 
   /// Appends some tokens of a sequence to the batch; the first token stands at position `shift`.
   func append(
-    _ tokens: ArraySlice<Int32>, to sequence: Int, mixture: ActiveMixture?, logits: Batch.Logits, shift: Int = 0
+    _ tokens: ArraySlice<Int32>, to sequence: Int, mixture: ActiveMixture?, logits: Batch.Logits, shift: Int = 0,
+    gates: ExternalGates? = nil
   ) {
     Array(tokens).withUnsafeBufferPointer { pointer in
       blocks[sequence].withUnsafeBufferPointer { table in
         batch.append(
           tokens: pointer, firstPosition: shift + tokens.startIndex, blockTable: table.baseAddress!, mixture: mixture,
-          logits: logits)
+          logits: logits, gates: gates)
       }
     }
-  }
-
-  /// Calls `body` with the block table of the first sequence.
-  func withBlocks(_ body: (UnsafePointer<Int32>) -> Void) {
-    blocks[0].withUnsafeBufferPointer { body($0.baseAddress!) }
   }
 
   /// Writes what stands before the first token of a sequence with this mixture. Returns the rows of its prompt, as tokens, and the

@@ -125,14 +125,14 @@ struct PromptAdapterTests {
     #expect(relativeError(straight, runner.logits([3, 1, 4, 1, 5])) > 1e-3)
   }
 
-  /// What stands in a cache of fewer bits is rounded as keys and values of tokens are. Measured: 3e-4 and 1e-2.
-  @Test(arguments: [(KVDType.f16, Float(1)), (.q8_0, 1)]) func prefixesInSmallerCaches(kv: KVDType, error: Float) throws {
+  /// What stands in a cache of fewer bits is rounded as keys and values of tokens are. Measured: 1.1e-3 and 3.6e-2.
+  @Test(arguments: [(KVDType.f16, Float(1.1e-3)), (.q8_0, 3.6e-2)]) func prefixesInSmallerCaches(kv: KVDType, error: Float)
+    throws
+  {
     let tokens = randomTokens(20, vocabulary: 96, seed: 5)
     let (exact, rounded) = (try ModelRunner(Self.llama), try ModelRunner(Self.llama, kv: kv))
     let expected = exact.logits(tokens, mixture: try exact.mixture(Self.family("prefix-tuning")))
     let found = rounded.logits(tokens, mixture: try rounded.mixture(Self.family("prefix-tuning")))
-    let measured = relativeError(found, expected)
-    print("MEASURED", kv, measured)
-    #expect(measured <= 2 * error)
+    #expect(relativeError(found, expected) <= 2 * error)
   }
 }

@@ -50,7 +50,7 @@ def arrow(name="", features="", general=0, **options):
     return family("lora-arrow", peft.LoraConfig)(name, features=features, case=case)
 
 
-def xlora(name="", features="", experts=2, **options):
+def xlora(name="", features="", experts=2, refused="", **options):
     """The classifier, and its experts below. peft 0.21.2 drops the classifier's tensors whose names hold those of the experts
     ("0", "1"), so they are written here as it would name them."""
     names = [str(index) for index in range(experts)]
@@ -81,7 +81,8 @@ def xlora(name="", features="", experts=2, **options):
 
     # Otherwise it saves the whole model over each expert.
     saving = dict(selected_adapters=["default"])
-    case = dict(adapt=adapt, load=load, edit=edit, saving=saving, unmergeable="the weights of the experts depend on the text")
+    case = dict(adapt=adapt, load=load, edit=edit, saving=saving, refused=refused)
+    case["unmergeable"] = "the weights of the experts depend on the text"
     made = family("xlora", peft.XLoraConfig)(name, features=features, case=case)
     return made
 
@@ -113,5 +114,11 @@ CASES = [
         xlora_depth=2,
         xlora_dropout_p=0.0,
     ),
-    xlora("linear", features="no softmax, scaling_pass_value 0.3", enable_softmax=False, scaling_pass_value=0.3),
+    xlora("linear", features="no softmax", enable_softmax=False),
+    xlora(
+        "pass-value",
+        features="scaling_pass_value 0.3",
+        refused="the first pass has the experts in it",
+        scaling_pass_value=0.3,
+    ),
 ]

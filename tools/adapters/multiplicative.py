@@ -2,6 +2,8 @@
 """Families that scale, rotate or replace what the base has."""
 
 import peft
+import torch
+from peft.tuners.boft import layer as boft_layer
 
 from .case import GPT2, LLAMA, family
 
@@ -13,6 +15,37 @@ boft = family("boft", peft.BOFTConfig, boft_block_size=4, target_modules=["q_pro
 hra = family("hra", peft.HRAConfig, r=4, target_modules=LLAMA)
 road = family("road", peft.RoadConfig, group_size=8, target_modules=LLAMA)
 norms = family("ln-tuning", peft.LNTuningConfig)
+
+
+class BlocksOnDiagonal:
+    """What peft's CUDA extension computes: the blocks [N, D, b, b] of every level on a diagonal, [N, D b, D b]."""
+
+    @staticmethod
+    def forward(blocks):
+        return [torch.stack([torch.block_diag(*level) for level in blocks])]
+
+
+def with_levels(make):
+    """Without the extension peft has a butterfly of one level, whatever its configuration says."""
+
+    def run(base, folder):
+        boft_layer._FBD_CUDA = BlocksOnDiagonal
+        return make(base, folder)
+
+    return run
+
+
+def butterfly(levels, **options):
+    config = dict(boft_block_size=4, boft_n_butterfly_factor=levels, target_modules=["q_proj", "k_proj", "down_proj"])
+    make = with_levels(lambda base, folder: peft.get_peft_model(base, peft.BOFTConfig(task_type="CAUSAL_LM", **config)))
+    return boft(
+        f"butterfly-{levels}",
+        features=f"{levels} levels of a butterfly",
+        case=dict(adapt=make, load=with_levels(peft.PeftModel.from_pretrained)),
+        **config,
+    )
+
+
 beft = family("beft", peft.tuners.BeftConfig)
 tokens = family("trainable-tokens", peft.TrainableTokensConfig, token_indices=[95, 0, 17])
 
@@ -50,6 +83,8 @@ CASES = [
     ),
     boft(features="block size 4"),
     boft("blocks", "llama-bias", "2 blocks, beside biases", boft_block_size=0, boft_block_num=4),
+    butterfly(2),
+    butterfly(3),
     hra(features="products of reflections"),
     hra("gs", features="apply_GS: orthonormal columns", apply_GS=True),
     hra("bias", "llama-bias", "beside biases; bias=hra_only", target_modules=["k_proj", "down_proj"], bias="hra_only"),

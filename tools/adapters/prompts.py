@@ -41,7 +41,7 @@ CASES = [
     cpt(features="token ids and their deltas"),
     cartridge(features="2 of 5 tokens frozen"),
     adaption(features="both layers"),
-    adaption("last", "llama-bias", "the last layer; the bias of o_proj is not added twice", adapter_layers=1),
+    adaption("last", "llama-bias", "the last layer; peft adds the bias of o_proj once more", adapter_layers=1),
     adaption("gpt2", "gpt2", "what is added does not pass c_proj"),
     shadow(features="a network of its own beside the base", case=dict(refused="a side network is not an adapter of the base")),
 ]

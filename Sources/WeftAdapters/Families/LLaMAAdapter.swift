@@ -26,7 +26,8 @@ enum LLaMAAdapter {
     let layerCount = try config.integer("adapter_layers", default: 0)
     guard layerCount <= model.shape.layerCount else {
       throw config.malformed(
-        "adapter_layers", expected: "at most \(model.shape.layerCount) layers, as the base has", found: config["adapter_layers"])
+        "adapter_layers", expected: "at most \(model.shape.layerCount) layers, as the base has", found: config["adapter_layers"]
+      )
     }
     let names = try names(&files, model.shape)
     var builder = DeltaBuilder(model, files)
@@ -82,7 +83,8 @@ enum LLaMAAdapter {
       let own = attentions.firstIndex { attention in attention.map { $0 == path || $0.hasSuffix("." + path) } ?? false }
       guard let layer = own else {
         let expected = attentions.last.flatMap { $0 } ?? "attention"
-        throw .unknownTensor(location: files.tensorsLocation, tensor: name, expected: "an attention of this base, such as \(expected)")
+        throw .unknownTensor(
+          location: files.tensorsLocation, tensor: name, expected: "an attention of this base, such as \(expected)")
       }
       files.recognize(name)
       var found = names[layer] ?? (nil, nil)
@@ -97,7 +99,8 @@ enum LLaMAAdapter {
 
   private static func requireTarget(_ attention: Attention, _ config: AdapterConfig) throws(AdapterError) {
     guard let target = try config.string("target_modules"), !attention.path.hasSuffix("." + target) else { return }
-    throw config.malformed("target_modules", expected: "the attention of the base, \(attention.path)", found: config["target_modules"])
+    throw config.malformed(
+      "target_modules", expected: "the attention of the base, \(attention.path)", found: config["target_modules"])
   }
 
   private static func missing(_ parameter: String, _ attention: Attention, _ files: AdapterFolder) -> AdapterError {

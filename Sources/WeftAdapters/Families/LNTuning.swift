@@ -45,9 +45,11 @@ enum LNTuning {
       }
       let values = try files.takeFloats(weightName, shape: [norm.size]).map { $0 + norm.offset }
       // The bias of a norm that has none stays in the folder, and the reader refuses it.
-      let biases = norm.hasBias ? try own.bias.map { name throws(AdapterError) in
-        try files.takeFloats(name, shape: [norm.size])
-      } : nil
+      let biases =
+        norm.hasBias
+        ? try own.bias.map { name throws(AdapterError) in
+          try files.takeFloats(name, shape: [norm.size])
+        } : nil
       do { builder.deltas.norms[norm.site] = try NormReplacement(weight: values, bias: biases) } catch {
         throw .part(location: location, part: weightName, error)
       }

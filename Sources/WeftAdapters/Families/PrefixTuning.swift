@@ -29,7 +29,7 @@ enum PrefixTuning {
     try require("num_attention_heads", heads, config)
     try options.requireWidth(heads * attention.headDimension)
     var builder = try DeltaBuilder(model, &files, adapting: [])
-    let count = try options.count(files.shape(of: prompt))
+    let count = try options.count(prompt, files)
     let values = try files.takeFloats(prompt, shape: [count, 2 * layers * heads * attention.headDimension])
     builder.deltas.prompt = .keysAndValues(try makeTensor(values, [count, 2 * layers, heads, attention.headDimension]))
     return builder.deltas

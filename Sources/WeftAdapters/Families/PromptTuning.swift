@@ -25,7 +25,7 @@ enum PromptTuning {
     var builder = try DeltaBuilder(model, &files, adapting: [])
     let width = model.shape.embedding.hiddenSize
     try options.requireWidth(width)
-    let rows = try files.takeFloats(prompt, shape: [try options.count(files.shape(of: prompt)), width])
+    let rows = try files.takeFloats(prompt, shape: [try options.count(prompt, files), width])
     builder.deltas.prompt = .embeddings(try makeTensor(rows, [rows.count / width, width]))
     return builder.deltas
   }
@@ -48,7 +48,7 @@ enum MultitaskPromptTuning {
     try options.requireWidth(width)
     let tasks = try config.integer("num_tasks", default: 1)
     let rank = try config.rank("num_ranks", default: 1, base: model)
-    let count = try options.count(files.shape(of: prompt))
+    let count = try options.count(prompt, files)
     var values = try files.takeFloats(prompt, shape: [count, width])
     let left = try files.takeFloats(columns, shape: [tasks, count, rank])
     let right = try files.takeFloats(rows, shape: [tasks, rank, width])
@@ -70,10 +70,13 @@ enum MultitaskPromptTuning {
   private static func task(
     _ choices: AdapterOptions, of count: Int, _ config: AdapterConfig
   ) throws(AdapterError) -> Int {
-    guard let task = choices.task ?? (count == 1 ? 0 : nil), (0..<count).contains(task) else {
+    guard let task = choices.task ?? (count == 1 ? 0 : nil) else {
+      throw .missingOption(
+        location: config.location, option: "task", why: "the adapter was trained for \(count) tasks, from 0 to \(count - 1)")
+    }
+    guard (0..<count).contains(task) else {
       throw .malformedOption(
-        location: config.location, option: "task", expected: "the number of a task below \(count), as it was trained for several",
-        found: choices.task.map { "\($0)" } ?? "none")
+        location: config.location, option: "task", expected: "a task from 0 to \(count - 1)", found: "\(task)")
     }
     return task
   }
@@ -102,9 +105,10 @@ struct PromptOptions {
     width = config["token_dim"] == nil ? nil : try config.integer("token_dim", default: 1)
   }
 
-  /// The positions of the prompt: those of the config, or of the tensor.
-  func count(_ shape: [Int]) throws(AdapterError) -> Int {
-    guard let count = count ?? shape.first, count > 0 else {
+  /// The positions of the prompt `name`: those of the config, or of the tensor.
+  func count(_ name: String, _ files: AdapterFolder) throws(AdapterError) -> Int {
+    guard files.has(name) else { throw .missingTensor(location: files.tensorsLocation, tensor: name) }
+    guard let count = count ?? files.shape(of: name).first, count > 0 else {
       throw config.malformed("num_virtual_tokens", expected: "at least 1", found: config["num_virtual_tokens"])
     }
     return count

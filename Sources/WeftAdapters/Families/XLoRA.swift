@@ -30,7 +30,7 @@ enum XLoRA {
     for (layer, module) in modules.enumerated() {
       let factors = experts.map { $0.factors[module] }
       try GatedExperts(factors, base.size(of: module)).add(
-        gate: nil, rule: .external(layer: layer), to: module, of: &builder)
+        gate: nil, rule: .external(layer: options.isLayerwise ? layer : 0), to: module, of: &builder)
     }
     builder.deltas.classifier = try classifier(options, layerCount: modules.count, &files)
     return builder.deltas

@@ -14,7 +14,7 @@ extension AdapterFamily {
       source: "https://arxiv.org/abs/2410.17222", resolve: PromptTuning.resolve),
     AdapterFamily(
       "Multitask prompt tuning", peftType: "MULTITASK_PROMPT_TUNING", operators: ["prompt"], mixing: .exclusive,
-      isFusable: false, source: "https://arxiv.org/abs/2303.02861", resolve: MultitaskPromptTuning.resolve),
+      isFusable: false, source: "https://arxiv.org/abs/2303.02861", options: [.task], resolve: MultitaskPromptTuning.resolve),
     AdapterFamily(
       "Prefix tuning", peftType: "PREFIX_TUNING", operators: ["key-value prefix"], mixing: .exclusive, isFusable: false,
       source: "https://arxiv.org/abs/2101.00190", resolve: PrefixTuning.resolve),

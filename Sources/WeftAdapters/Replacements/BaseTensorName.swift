@@ -40,7 +40,9 @@ struct BaseTensorName {
 
   /// nil when the base has no such tensor.
   init?(_ name: String, base: BaseShape) {
-    var path = name.hasPrefix(AdapterFolder.prefix) ? String(name.dropFirst(AdapterFolder.prefix.count)) : name
+    // PEFT wraps no model in its prompts: there the path follows `base_model.`.
+    let prefix = [AdapterFolder.prefix, "base_model."].first { name.hasPrefix($0) } ?? ""
+    var path = String(name.dropFirst(prefix.count))
     if let dot = path.lastIndex(of: "."),
       let module = base.parameters(at: String(path[..<dot])).first(where: {
         $0.parameter == String(path[dot...].dropFirst())

@@ -104,7 +104,8 @@ struct Conversation {
 
   /// Drops the oldest turns until the conversation leaves room for an answer, when that is the engine's policy.
   private mutating func forgetWhatDoesNotFit() throws(EngineError) {
-    let count = try session.engine.messagesToDrop(prompt, maximumTokens: maximumTokens)
+    let count = try session.engine.messagesToDrop(
+      prompt, maximumTokens: maximumTokens, activation: session.activation)
     guard count > 0 else { return }
     messages.removeFirst(count)
     let limit = session.engine.model.contextLength

@@ -8,6 +8,7 @@ package struct DeltaSet: Sendable {
   package var operators: [WeightSite: [DeltaOperator]] = [:]
   package var embedding: [EmbeddingDelta] = []
   package var norms: [NormSite: NormReplacement] = [:]
+  package var normSums: [NormSite: NormSum] = [:]
   package var prompt: PromptDelta?
   /// By layer.
   package var gatedPrompts: [Int: GatedPrompt] = [:]
@@ -28,7 +29,8 @@ package struct DeltaSet: Sendable {
   /// Bytes of all tensors, as stored.
   package var byteCount: Int {
     operators.values.joined().reduce(0) { $0 + $1.byteCount } + embedding.reduce(0) { $0 + $1.byteCount }
-      + norms.values.reduce(0) { $0 + (($1.weight?.count ?? 0) + ($1.bias?.count ?? 0)) * 4 } + (prompt?.byteCount ?? 0)
+      + norms.values.reduce(0) { $0 + (($1.weight?.count ?? 0) + ($1.bias?.count ?? 0)) * 4 }
+      + normSums.values.reduce(0) { $0 + ($1.weight.count + ($1.bias?.count ?? 0)) * 4 } + (prompt?.byteCount ?? 0)
       + gatedPrompts.values.reduce(0) { $0 + $1.keys.byteCount + $1.values.byteCount }
       + hidden.values.joined().reduce(0) { $0 + $1.byteCount } + (classifier?.byteCount ?? 0)
   }
@@ -42,7 +44,8 @@ package struct DeltaSet: Sendable {
 
   /// True when nothing is changed.
   package var isEmpty: Bool {
-    operators.isEmpty && embedding.isEmpty && norms.isEmpty && prompt == nil && gatedPrompts.isEmpty && hidden.isEmpty
+    operators.isEmpty && embedding.isEmpty && norms.isEmpty && normSums.isEmpty && prompt == nil && gatedPrompts.isEmpty
+      && hidden.isEmpty
   }
 
   /// A part that cannot be fused into weights, in words; nil when all can.
@@ -64,6 +67,7 @@ package struct DeltaSet: Sendable {
     names.formUnion(embedding.map { "embedding \($0.name)" })
     names.formUnion(hidden.values.joined().map(\.name))
     if !norms.isEmpty { names.insert("replaced norm") }
+    if !normSums.isEmpty { names.insert("norm") }
     if let prompt { names.insert(prompt.name) }
     if !gatedPrompts.isEmpty { names.insert("gated prompt") }
     return names.sorted()

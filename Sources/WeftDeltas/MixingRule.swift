@@ -60,6 +60,7 @@ extension DeltaSet {
     for delta in embedding { rules["embedding \(delta.name)"] = delta.mixingRule }
     for delta in hidden.values.joined() { rules[delta.name] = delta.mixingRule }
     if !norms.isEmpty { rules["replaced norm"] = .exclusive }
+    if !normSums.isEmpty { rules["norm"] = .sum }
     if let prompt { rules[prompt.name] = .exclusive }
     if !gatedPrompts.isEmpty { rules["gated prompt"] = .exclusive }
     return rules

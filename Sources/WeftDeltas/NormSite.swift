@@ -30,3 +30,20 @@ package struct NormReplacement: Sendable, Equatable {
     self.bias = bias
   }
 }
+
+/// What is added to the weights of a norm, with the adapter's weight in the mixture.
+package struct NormSum: Sendable, Equatable {
+  package let weight: [Float]
+  /// nil, or as many.
+  package let bias: [Float]?
+
+  package init(weight: [Float], bias: [Float]?) throws(DeltaError) {
+    guard !weight.isEmpty, weight.allSatisfy(\.isFinite), bias?.allSatisfy(\.isFinite) ?? true,
+      bias.map({ $0.count == weight.count }) ?? true
+    else {
+      throw .malformed(factor: "norm", expected: "finite numbers, as many of each", found: "\(weight.count) with others")
+    }
+    self.weight = weight
+    self.bias = bias
+  }
+}

@@ -49,6 +49,21 @@ extension ModelWeights {
       if let weight = norm.weight { write(weight, to: own.weight) }
       if let bias = norm.bias, let storage = own.bias { write(bias, to: storage) }
     }
+    addNorms(deltas)
+  }
+
+  /// Adds what several adapters add to norms.
+  private func addNorms(_ deltas: [(set: DeltaSet, part: Mixture.Part)]) {
+    for (set, part) in deltas {
+      for (site, sum) in set.normSums {
+        guard let own = norms[site] else { continue }
+        let weight = if case .layer(let layer, _) = site { part.weight(inLayer: layer) } else { part.weight }
+        write(zip(ModelWeights.floats(own.weight), sum.weight).map { $0 + weight * $1 }, to: own.weight)
+        if let bias = sum.bias, let storage = own.bias {
+          write(zip(ModelWeights.floats(storage), bias).map { $0 + weight * $1 }, to: storage)
+        }
+      }
+    }
   }
 
   /// Packs the file's weights again at every site of the delta sets: the base as it was, bit for bit.

@@ -97,7 +97,7 @@ package final class ResidentAdapter: @unchecked Sendable {
       deltas.hidden.isEmpty
       ? nil : try ResidentHidden(deltas.hidden, threads: threads ?? pool.threadCount, memory)
     do throws(StorageError) {
-      norms = deltas.norms.isEmpty ? nil : try ResidentNorms(deltas.norms, memory)
+      norms = try ResidentNorms(deltas, threads: threads ?? pool.threadCount, memory)
       embedding = try EmbeddingOperation.all(deltas.embedding, memory)
       classifier = try deltas.classifier.map { rule throws(StorageError) in try ResidentClassifier(rule, memory, pool) }
       prompt = try deltas.prompt.map { prompt throws(StorageError) in try ResidentPrompt(prompt, memory) }

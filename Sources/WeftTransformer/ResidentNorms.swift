@@ -3,7 +3,7 @@
 internal import WeftDeltas
 internal import WeftTensors
 
-/// The norms that an adapter replaces, by their place.
+/// The norms that an adapter replaces, and what it adds to norms, by their place.
 struct ResidentNorms {
   /// Places of one layer.
   static let perLayer = NormRole.allCases.count
@@ -14,32 +14,55 @@ struct ResidentNorms {
   static let output = 0
 
   let count: Int
-  /// Two pointers for each place, weight and bias; nil where the base's stays.
+  /// Four pointers for each place: weight and bias that replace the base's, nil where that stays; weight and bias that are
+  /// added, nil where nothing is.
   let table: UnsafePointer<UnsafePointer<Float>?>
+  /// Whether anything is added.
+  let hasSums: Bool
+  /// Memory for what is added to a row, of each thread: `scratchStride` floats apart.
+  let scratch: UnsafeMutablePointer<Float>
+  let scratchStride: Int
 
-  init(_ norms: [NormSite: NormReplacement], _ memory: ResidentMemory) throws(StorageError) {
-    var last = 0
-    for site in norms.keys {
-      if case .layer(let layer, let role) = site { last = max(last, ResidentNorms.index(layer, role)) }
+  /// nil when the adapter does nothing to norms.
+  init?(_ deltas: DeltaSet, threads: Int, _ memory: ResidentMemory) throws(StorageError) {
+    let sites = Set(deltas.norms.keys).union(deltas.normSums.keys)
+    guard !sites.isEmpty else { return nil }
+    count = 1 + (sites.map(ResidentNorms.index).max() ?? 0)
+    var pointers = [UnsafePointer<Float>?](repeating: nil, count: 4 * count)
+    for (site, norm) in deltas.norms {
+      let index = ResidentNorms.index(site)
+      pointers[4 * index] = try norm.weight.map { weight throws(StorageError) in try memory.keep(weight) }
+      pointers[4 * index + 1] = try norm.bias.map { bias throws(StorageError) in try memory.keep(bias) }
     }
-    var pointers = [UnsafePointer<Float>?](repeating: nil, count: 2 * (last + 1))
-    for (site, norm) in norms {
-      let index =
-        switch site {
-        case .layer(let layer, let role): ResidentNorms.index(layer, role)
-        case .output: ResidentNorms.output
-        }
-      pointers[2 * index] = try norm.weight.map { weight throws(StorageError) in try memory.keep(weight) }
-      pointers[2 * index + 1] = try norm.bias.map { bias throws(StorageError) in try memory.keep(bias) }
+    for (site, sum) in deltas.normSums {
+      let index = ResidentNorms.index(site)
+      pointers[4 * index + 2] = try memory.keep(sum.weight)
+      pointers[4 * index + 3] = try sum.bias.map { bias throws(StorageError) in try memory.keep(bias) }
     }
-    count = last + 1
     table = try memory.keep(pointers)
+    hasSums = !deltas.normSums.isEmpty
+    scratchStride = MatrixView.padded(deltas.normSums.values.reduce(1) { max($0, $1.weight.count) })
+    scratch = try memory.reserve(floats: hasSums ? scratchStride * threads : 1)
+  }
+
+  private static func index(_ site: NormSite) -> Int {
+    switch site {
+    case .layer(let layer, let role): index(layer, role)
+    case .output: output
+    }
   }
 
   /// The replaced norm at a place, or nil.
   @inline(__always)
   func norm(_ index: Int, own: DecoderLayer.Norm) -> DecoderLayer.Norm? {
-    guard index < count, table[2 * index] != nil || table[2 * index + 1] != nil else { return nil }
-    return DecoderLayer.Norm(weight: table[2 * index] ?? own.weight, bias: table[2 * index + 1] ?? own.bias)
+    guard index < count, table[4 * index] != nil || table[4 * index + 1] != nil else { return nil }
+    return DecoderLayer.Norm(weight: table[4 * index] ?? own.weight, bias: table[4 * index + 1] ?? own.bias)
+  }
+
+  /// What is added at a place, as a norm of its own, or nil.
+  @inline(__always)
+  func sum(_ index: Int) -> DecoderLayer.Norm? {
+    guard hasSums, index < count, let weight = table[4 * index + 2] else { return nil }
+    return DecoderLayer.Norm(weight: weight, bias: table[4 * index + 3])
   }
 }

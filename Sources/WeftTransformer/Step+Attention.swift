@@ -14,8 +14,8 @@ extension Step {
         let q = workspace.attentionIn.row(row)
         let k = q + layer.attention.offset(1)
         let v = q + layer.attention.offset(2)
-        normalizeHeads(q, replaced(layer.queryNorm, ResidentNorms.index(index, .query), row), heads)
-        normalizeHeads(k, replaced(layer.keyNorm, ResidentNorms.index(index, .key), row), keyValueHeads)
+        normalizeHeads(q, layer.queryNorm, ResidentNorms.index(index, .query), row, heads)
+        normalizeHeads(k, layer.keyNorm, ResidentNorms.index(index, .key), row, keyValueHeads)
         if let table = layer.config.rotary {
           var cosSin = UnsafePointer(workspace.rotary.row(row))
           for earlier in 0..<table { cosSin += config.rotaries[earlier].dimension }
@@ -37,13 +37,15 @@ extension Step {
 
   /// Every head by itself, or the whole row at once.
   @inline(__always)
-  private func normalizeHeads(_ x: UnsafeMutablePointer<Float>, _ norm: DecoderLayer.Norm?, _ heads: Int) {
+  private func normalizeHeads(
+    _ x: UnsafeMutablePointer<Float>, _ norm: DecoderLayer.Norm?, _ place: Int, _ row: Int, _ heads: Int
+  ) {
     guard let norm else { return }
     let d = config.headDimension
     if config.queryKeyNorm == .row {
-      apply(norm, x, x, count: heads * d)
+      normalize(x, x, norm, place, row, count: heads * d)
     } else {
-      for head in 0..<heads { apply(norm, x + head * d, x + head * d, count: d) }
+      for head in 0..<heads { normalize(x + head * d, x + head * d, norm, place, row, count: d) }
     }
   }
 

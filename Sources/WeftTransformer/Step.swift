@@ -138,7 +138,8 @@ struct Step {
       addGatedPromptsBehindProjection(index, layer, rows: rows)
       for row in rows {
         addToHidden(
-          row, index, .attentionOutput, layer.attentionOutputNorm, ResidentNorms.index(index, .attentionOutput), then: layer.feedForwardNorm,
+          row, index, .attentionOutput, layer.attentionOutputNorm, ResidentNorms.index(index, .attentionOutput),
+          then: layer.feedForwardNorm,
           ResidentNorms.index(index, .feedForwardInput), quantize: layer.feedForwardWantsQuantizedInput)
       }
     }
@@ -174,7 +175,8 @@ struct Step {
       if let experts = layer.experts { collectExperts(rows, layer, experts) }
       for row in rows {
         addToHidden(
-          row, index, .feedForwardOutput, layer.feedForwardOutputNorm, ResidentNorms.index(index, .feedForwardOutput), then: next?.attentionNorm,
+          row, index, .feedForwardOutput, layer.feedForwardOutputNorm, ResidentNorms.index(index, .feedForwardOutput),
+          then: next?.attentionNorm,
           ResidentNorms.index(index + 1, .attentionInput), isLast: next == nil,
           quantize: next?.attention.wantsQuantizedInput == true)
       }
@@ -186,7 +188,9 @@ struct Step {
   func logits(_ head: LinearGroup, norm: DecoderLayer.Norm) {
     let count = batch.logitRowCount
     worker.slices(count, grain: 1) { claimed in
-      for index in claimed { normalize(Int(batch.logitRows[index]), into: index, norm, ResidentNorms.output, head.wantsQuantizedInput) }
+      for index in claimed {
+        normalize(Int(batch.logitRows[index]), into: index, norm, ResidentNorms.output, head.wantsQuantizedInput)
+      }
     }
     worker.barrier()
     let layout = batch.logitLayout
@@ -238,7 +242,7 @@ struct Step {
     then inputNorm: DecoderLayer.Norm?, _ inputPlace: Int, isLast: Bool = false, quantize: Bool
   ) {
     let projected = workspace.projected.row(row)
-    if let norm = replaced(outputNorm, outputPlace, row) { apply(norm, projected, projected, count: config.hiddenSize) }
+    if let outputNorm { normalize(projected, projected, outputNorm, outputPlace, row, count: config.hiddenSize) }
     if config.residualScale != 1 { kernels.scale(projected, by: config.residualScale, count: config.hiddenSize) }
     changeAnswer(projected, row, layer, place)
     kernels.add(workspace.hidden.row(row), projected, count: config.hiddenSize)
@@ -250,32 +254,12 @@ struct Step {
   @inline(__always)
   private func normalize(_ row: Int, into target: Int, _ norm: DecoderLayer.Norm?, _ place: Int, _ quantize: Bool) {
     let (normed, hidden) = (workspace.normed.row(target), workspace.hidden.row(row))
-    if let norm = replaced(norm, place, row) {
-      apply(norm, normed, hidden, count: config.hiddenSize)
+    if let norm {
+      normalize(normed, hidden, norm, place, row, count: config.hiddenSize)
     } else {
       normed.update(from: hidden, count: config.hiddenSize)
     }
     if quantize { workspace.normed.quantize(row: target, begin: 0, end: config.hiddenSize, kernels) }
-  }
-
-  /// The norm of a row at a place (`ResidentNorms.index`): the base's, or that of an adapter.
-  @inline(__always)
-  func replaced(_ own: DecoderLayer.Norm?, _ place: Int, _ row: Int) -> DecoderLayer.Norm? {
-    guard let own, batch.layout.normCount > 0 else { return own }
-    for entry in batch.layout.entries(of: row) {
-      if let norm = entry.norms?.norm(place, own: own) { return norm }
-    }
-    return own
-  }
-
-  /// y = norm(x); y may be x.
-  @inline(__always)
-  func apply(_ norm: DecoderLayer.Norm, _ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, count: Int) {
-    switch config.norm {
-    case .rootMeanSquare: kernels.rmsNorm(y, x, weight: norm.weight, count: count, epsilon: config.normEpsilon)
-    case .layer:
-      kernels.layerNorm(y, x, weight: norm.weight, bias: norm.bias, count: count, epsilon: config.normEpsilon)
-    }
   }
 }
 

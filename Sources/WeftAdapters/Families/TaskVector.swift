@@ -7,8 +7,8 @@ internal import WeftTensors
 /// GGUF file of the same architecture and sizes.
 ///
 /// The load option `task-vector` says what is kept of every linear map: all (`dense`), the largest elements (`sparse:0.2`), or
-/// the first singular triples (`rank:16`). Biases, embedding and learned positions are whole differences; norms take the place
-/// of the base's. What is equal in both models is left out.
+/// the first singular triples (`rank:16`). Biases, norms, embedding and learned positions are whole differences. What is equal in
+/// both models is left out.
 enum TaskVector {
   static func resolve(
     _ files: inout AdapterFolder, _ base: BaseModel, _ options: AdapterOptions
@@ -37,8 +37,12 @@ enum TaskVector {
       } catch { throw .delta(location: location, site: site, error) }
     }
     for norm in base.shape.norms {
-      guard let new = tuned.norm(norm.site), new != values.norm(norm.site) else { continue }
-      deltas.norms[norm.site] = new
+      guard let new = tuned.norm(norm.site), let old = values.norm(norm.site), new != old else { continue }
+      let zeros = [Float](repeating: 0, count: norm.size)
+      do throws(DeltaError) {
+        deltas.normSums[norm.site] = try NormSum(
+          weight: difference(new.weight, old.weight) ?? zeros, bias: difference(new.bias, old.bias))
+      } catch { throw .part(location: location, part: norm.path, error) }
     }
     let embedding = base.shape.embedding
     let all = 0..<embedding.vocabularySize
@@ -99,7 +103,8 @@ enum TaskVector {
   }
 
   /// Experts know only low rank: there the matrix is one factor, and the other is the identity.
-  private static func dense(_ change: [Float], _ size: BaseShape.Size, at site: WeightSite) throws(DeltaError) -> DeltaOperator {
+  private static func dense(_ change: [Float], _ size: BaseShape.Size, at site: WeightSite) throws(DeltaError) -> DeltaOperator
+  {
     let matrix = try tensor(change, [size.out, size.in])
     guard site.runsOnlyLowRank else { return try structured { () throws(StructuredError) in try .dense(matrix) } }
     let rank = min(size.out, size.in)

@@ -31,13 +31,23 @@ extension BaseShape {
           path: "model.layers.\(layer).post_attention_layernorm", site: .layer(layer, .feedForwardInput), size: hiddenSize),
       ]
     }
+    let gguf: [Projection: String] = [
+      .query: "attn_q", .key: "attn_k", .value: "attn_v", .output: "attn_output", .gate: "ffn_gate", .up: "ffn_up",
+      .down: "ffn_down",
+    ]
+    let ggufModules = (0..<layerCount).flatMap { layer in
+      maps.map { BaseModule(path: "blk.\(layer).\(gguf[$0.0] ?? "")", sites: [.layer(layer, $0.0)]) }
+    }
     return BaseShape(
       layerCount: layerCount, sizes: sizes, modules: modules, roots: ["model.", ""],
       embedding: BaseEmbedding(path: "model.embed_tokens", vocabularySize: vocabularySize, hiddenSize: hiddenSize),
       norms: norms + [BaseNorm(path: "model.norm", site: .output, size: hiddenSize)],
       attention: BaseAttention(
         headDimension: headDimension, heads: Array(repeating: queryWidth / headDimension, count: layerCount),
-        keyValueHeads: Array(repeating: keyValueWidth / headDimension, count: layerCount)), isTied: isTied)
+        keyValueHeads: Array(repeating: keyValueWidth / headDimension, count: layerCount)), isTied: isTied,
+      gguf: GGUFNames(
+        modules: ggufModules + [BaseModule(path: "output", sites: [.outputHead])], embedding: "token_embd",
+        norms: [.output: "output_norm"], interleavesHeads: false))
   }
 
   /// The path of a site, which must be one of this base.

@@ -129,12 +129,13 @@ def make_types(root, temporary):
 def make_experts(root, temporary):
     """Experts that were modules of their own when they were adapted: the converter stacks them."""
     folder, base, name = root / "gguf-lora-experts", "mixtral", "gguf-lora-experts"
+    width = bases.BASES[base].config["intermediate_size"]
     generator = torch.Generator().manual_seed(72)
     tensors, weights = {}, {}
     for layer in range(2):
-        fused = [torch.zeros(3, 96, 32, dtype=torch.float64), torch.zeros(3, 32, 48, dtype=torch.float64)]
+        fused = [torch.zeros(3, 2 * width, 32, dtype=torch.float64), torch.zeros(3, 32, width, dtype=torch.float64)]
         for expert in range(3):
-            for part, (rows, columns) in {"w1": (48, 32), "w2": (32, 48), "w3": (48, 32)}.items():
+            for part, (rows, columns) in {"w1": (width, 32), "w2": (32, width), "w3": (width, 32)}.items():
                 a, b = random(generator, 2, columns), random(generator, rows, 2)
                 path = f"base_model.model.model.layers.{layer}.block_sparse_moe.experts.{expert}.{part}"
                 tensors |= {f"{path}.lora_A.weight": a, f"{path}.lora_B.weight": b}
@@ -142,7 +143,7 @@ def make_experts(root, temporary):
                 if part == "w2":
                     fused[1][expert] = delta
                 else:
-                    fused[0][expert, (part == "w3") * 48 :][:48] = delta
+                    fused[0][expert, (part == "w3") * width :][:width] = delta
         path = f"model.layers.{layer}.mlp.experts."
         weights |= {path + "gate_up_proj": fused[0], path + "down_proj": fused[1]}
         a, b = random(generator, 2, 32), random(generator, 3, 2)

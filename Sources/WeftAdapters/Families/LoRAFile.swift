@@ -38,7 +38,7 @@ enum LoRAFile {
           location: files.path, option: "alpha", why: "'\(pair.a)' has no .alpha beside it; LoRA's scale is alpha / rank")
       }
       guard rank > 0 else {
-        throw .wrongShape(location: files.tensorsLocation, tensor: pair.b, expected: [-1, -1], found: files.shape(of: pair.b))
+        throw .wrongRank(location: files.tensorsLocation, tensor: pair.b, expected: 1, found: 0)
       }
       let scale = Float(alpha / Double(rank))
       if base.shape.isEmbedding(pair.path) {

@@ -22,12 +22,12 @@ def main():
     theta = {"rope_theta": 10000.0}
     model, _ = mlx_lm.utils.load_model(base, model_config=theta)
     model.freeze()
+    mx.random.seed(options["seed"])
     if options["type"] == "full":
         for layer in model.layers[-options["num_layers"] :]:
             layer.unfreeze()
     else:
         linear_to_lora_layers(model, options["num_layers"], options["parameters"], use_dora=options["type"] == "dora")
-    mx.random.seed(options["seed"])
     moved = []
     for name, value in sorted(tree_flatten(model.trainable_parameters())):
         noise = 0.2 * mx.random.normal(value.shape)

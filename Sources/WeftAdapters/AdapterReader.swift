@@ -37,12 +37,6 @@ package enum AdapterReader {
     guard let type = try config.string("peft_type") else {
       throw config.malformed("peft_type", expected: "the type of the adapter", found: nil)
     }
-    if type == "SHADOW" {
-      throw .notReproducible(
-        location: config.location,
-        reason: "peft_type SHADOW is a network of its own that runs beside the base, not a change of the base",
-        remedy: "run it with peft, or train an adapter of another family")
-    }
     for family in AdapterFamily.all {
       if case .peftOption(type, let option) = family.mark, config.isOn(option) { return family }
     }

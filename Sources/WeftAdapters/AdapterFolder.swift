@@ -101,14 +101,18 @@ struct AdapterFolder {
   func shape(of name: String) -> [Int] { tensors[name]?.shape ?? [] }
 
   /// Whether there is a tensor of this name.
+  /// The names that no family has recognized, sorted.
+  var unrecognizedNames: [String] { tensors.keys.filter { !recognized.contains($0) }.sorted() }
+
   func has(_ name: String) -> Bool { tensors[name] != nil }
 
   /// Copies a tensor that is one of `tensorNames` into memory of its own and checks that its numbers are finite.
   mutating func take(_ name: String) throws(AdapterError) -> Tensor {
     guard let mapped = tensors[name] else { throw .missingTensor(location: tensorsLocation, tensor: name) }
     let storage: Storage
-    do throws(StorageError) { storage = try Storage(byteCount: mapped.byteCount) } catch { throw .storage(error) }
-    storage.bytes.copyMemory(from: UnsafeRawBufferPointer(start: mapped.base, count: mapped.byteCount))
+    do throws(StorageError) {
+      storage = try Storage(copying: UnsafeRawBufferPointer(start: mapped.base, count: mapped.byteCount))
+    } catch { throw .storage(error) }
     guard let copy = Tensor(dtype: mapped.dtype, shape: mapped.shape, storage: storage, offset: 0) else {
       preconditionFailure("a copy has the size of its original")
     }

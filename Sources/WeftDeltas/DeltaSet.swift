@@ -26,9 +26,20 @@ package struct DeltaSet: Sendable {
   /// The linear maps that are changed, in the order of the model.
   package var sites: [WeightSite] { operators.keys.sorted() }
 
-  /// Bytes of all tensors, as stored.
+  /// Bytes of all tensors, as stored. Factors that several places share count once.
   package var byteCount: Int {
-    operators.values.joined().reduce(0) { $0 + $1.byteCount } + embedding.reduce(0) { $0 + $1.byteCount }
+    var factors: [TensorPlace: Int] = [:]
+    var matrices: [ObjectIdentifier: Int] = [:]
+    var others = 0
+    for delta in operators.values.joined() {
+      switch delta {
+      case .lowRank(let low): for tensor in [low.a, low.b] { factors[TensorPlace(tensor)] = tensor.byteCount }
+      case .structured(let structured): matrices[ObjectIdentifier(structured.matrix)] = structured.matrix.byteCount
+      case .gated, .scale, .rotate, .bias, .replace: others += delta.byteCount
+      }
+    }
+    return factors.values.reduce(others, +) + matrices.values.reduce(0, +)
+      + embedding.reduce(0) { $0 + $1.byteCount }
       + norms.values.reduce(0) { $0 + (($1.weight?.count ?? 0) + ($1.bias?.count ?? 0)) * 4 }
       + normSums.values.reduce(0) { $0 + ($1.weight.count + ($1.bias?.count ?? 0)) * 4 } + (prompt?.byteCount ?? 0)
       + gatedPrompts.values.reduce(0) { $0 + $1.keys.byteCount + $1.values.byteCount }

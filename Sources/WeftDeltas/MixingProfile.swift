@@ -32,7 +32,8 @@ package struct MixingProfile: Sendable {
     var isOrdered: Bool {
       switch self {
       case .inputRotation, .outputRotation, .rotatedEmbedding: true
-      case .replacedWeight, .replacedBias, .replacedNorm, .replacedEmbedding, .scaledEmbedding, .prompt, .gatedPrompt, .gates: false
+      case .replacedWeight, .replacedBias, .replacedNorm, .replacedEmbedding, .scaledEmbedding, .prompt, .gatedPrompt, .gates:
+        false
       }
     }
   }
@@ -160,7 +161,10 @@ package struct MixingProfile: Sendable {
       guard let taken = profile.claims.first(where: { $0.kind == claim.kind }),
         !claim.kind.isOrdered || part.level == other.level
       else { continue }
-      guard let place = claim.common(with: taken, where: { claim.kind == .gates || ($0.weight(in: part) != 0 && $0.weight(in: other) != 0) }) else {
+      guard
+        let place = claim.common(
+          with: taken, where: { claim.kind == .gates || ($0.weight(in: part) != 0 && $0.weight(in: other) != 0) })
+      else {
         continue
       }
       throw .conflict(adapters: [other.adapter, part.adapter], kind: claim.kind, place: place.name)

@@ -53,6 +53,17 @@ package final class Storage: @unchecked Sendable {
     origin = byteCount >= Storage.pagesFrom ? .pages : .heap
   }
 
+  /// Memory of its own with a copy of these bytes, aligned to 64 bytes.
+  package init(copying source: UnsafeRawBufferPointer) throws(StorageError) {
+    var address: UnsafeMutableRawPointer?
+    guard posix_memalign(&address, 64, max(source.count, 1)) == 0, let address else {
+      throw .outOfMemory(bytes: source.count)
+    }
+    bytes = UnsafeMutableRawBufferPointer(start: address, count: source.count)
+    origin = .heap
+    if source.count > 0 { bytes.copyMemory(from: source) }
+  }
+
   deinit {
     switch origin {
     case .file, .pages: munmap(bytes.baseAddress, bytes.count)

@@ -105,6 +105,7 @@ package final class ResidentAdapter: @unchecked Sendable {
         deltas.gatedPrompts.isEmpty
         ? nil : try ResidentGatedPrompts(deltas.gatedPrompts, threads: threads ?? pool.threadCount, memory)
     } catch { throw .storage(error) }
+    memory.finishPacking()
   }
 
   deinit {
@@ -193,7 +194,7 @@ package final class ResidentAdapter: @unchecked Sendable {
     // One matrix has one dtype: rounding nothing, a mixed group is widened to F32.
     let dtype = tensors.allSatisfy({ $0.dtype == first.factors.a.dtype }) ? first.factors.a.dtype : .f32
     do throws(StorageError) {
-      let a = try memory.pack(try stack(tensors, dtype: dtype), pool)
+      let a = try memory.pack(tensors.count == 1 ? tensors[0] : try stack(tensors, dtype: dtype), pool)
       var parts: [Part?] = []
       for (low, place) in zip(lows, places) {
         guard let low, let place else {

@@ -57,6 +57,9 @@ final class ResidentMemory {
   private(set) var byteCount = 0
   private var storages: [Storage] = []
   private var matrices: [PackedMatrix] = []
+  /// What is packed, by where it came from. Sources stay alive meanwhile, so that an address means one matrix.
+  private var views: [TensorPlace: MatrixView] = [:]
+  private var sources: [Storage] = []
   private var operators: [StructuredMatrix] = []
   private var lists: [UnsafeMutableBufferPointer<ResidentOperation>] = []
 
@@ -95,16 +98,30 @@ final class ResidentMemory {
     return storage.base.assumingMemoryBound(to: Float.self)
   }
 
+  /// Packs a matrix; one that was packed before, because several places share it, is packed once.
   func pack(_ tensor: Tensor, _ pool: ThreadPool) throws(StorageError) -> MatrixView {
+    let place = TensorPlace(tensor)
+    if let view = views[place] { return view }
     let matrix = try PackedMatrix(tensor, pool: pool)
     matrices.append(matrix)
+    sources.append(tensor.storage)
+    views[place] = matrix.view
     byteCount += matrix.byteCount
     return matrix.view
   }
 
+  /// Forgets what was packed from where, and lets go of it: for the end of packing.
+  func finishPacking() {
+    views = [:]
+    sources = []
+  }
+
   func keep(_ matrix: StructuredMatrix) -> Unmanaged<StructuredMatrix> {
-    operators.append(matrix)
-    byteCount += matrix.byteCount
+    // Parts of a fused module share one.
+    if !operators.contains(where: { $0 === matrix }) {
+      operators.append(matrix)
+      byteCount += matrix.byteCount
+    }
     return .passUnretained(matrix)
   }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import TestSupport
 import Testing
 import WeftAdapters
@@ -132,5 +133,19 @@ import WeftTensors
       #expect(family.source.hasPrefix("https://"))
       #expect(family.peftType == family.peftType?.uppercased())
     }
+  }
+}
+
+/// What the README says about families.
+@Suite struct FamilyTableTests {
+  /// Every row of the registry is a row of the README's table, and there are no others.
+  @Test func readmeListsTheRegistry() throws {
+    let readme = try String(contentsOfFile: TestPaths.goldens + "/../../README.md", encoding: .utf8)
+    let table = try #require(readme.split(separator: "| family | file form |").last?.split(separator: "\n\n").first)
+    let names = table.split(separator: "\n").dropFirst(2).compactMap { row in
+      row.split(separator: "|").first.map { $0.trimmingCharacters(in: .whitespaces) }
+    }
+    #expect(Set(names) == Set(AdapterFamily.all.map(\.name)))
+    #expect(names.count == AdapterFamily.all.count)
   }
 }

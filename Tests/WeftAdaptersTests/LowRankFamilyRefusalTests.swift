@@ -234,7 +234,7 @@ import WeftTensors
   @Test(arguments: [(Fixture.vbLoRATop, "vblora_logits_A_topk_indices", 4), (.uniLoRA, "unilora_indices_B", 4)])
   func indicesMustPointAtSomething(fixture: Fixture, parameter: String, last: Int) throws {
     for index in [-1, last + 1] {
-      var adapter = try fixture.adapter()
+      let adapter = try fixture.adapter()
       let name = Fixture.name(1, parameter)
       let tensor = try #require(adapter.tensors[name])
       if tensor.dtype == .i64 {

@@ -95,6 +95,12 @@ CASES = [
     tinylora("half-tied", features="weight_tying 0.6: groups", weight_tying=0.6),
     tinylora("unsaved", features="save_projection false: P from the seed", save_projection=False, projection_seed=9),
     tinylora("gpt2", "gpt2", "Conv1D", target_modules=GPT2, fan_in_fan_out=True),
+    tinylora(
+        "embedding",
+        features="embed_tokens",
+        target_modules=["embed_tokens", "k_proj"],
+        case=dict(saving=dict(save_embedding_layers=False)),
+    ),
     unilora(features="indices from the seed", case=dict(noise=2.0)),
     unilora("saved", features="indices and scales in the file", save_indices=True, case=dict(noise=2.0)),
     unilora("gpt2", "gpt2", "Conv1D", target_modules=["c_attn", "c_fc"], fan_in_fan_out=True, case=dict(noise=2.0)),

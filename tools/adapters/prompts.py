@@ -31,6 +31,7 @@ def task(number):
 CASES = [
     prompt(features="5 virtual tokens"),
     prompt("gpt2", "gpt2", "learned positions begin after the virtual tokens"),
+    prompt("modules-to-save", features="modules_to_save: lm_head", modules_to_save=["lm_head"]),
     p_tuning(features="MLP, folded on saving"),
     p_tuning("lstm", features="LSTM, folded on saving", encoder_reparameterization_type="LSTM"),
     multitask(features="task 0 of 3", case=task(0)),

@@ -83,7 +83,23 @@ static int is_finite(int format, const uint8_t *p) {
   }
 }
 
+// The first of n elements of 2 bytes whose bits of `mask` are all set, or n. Pieces without one are passed without a branch.
+static size_t first_with_bits16(const uint8_t *p, size_t n, uint16_t mask) {
+  for (size_t begin = 0; begin < n; begin += 1024) {
+    size_t end = begin + 1024 < n ? begin + 1024 : n;
+    uint16_t found = 0;
+    for (size_t i = begin; i < end; i++) found |= (load_u16(p + 2 * i) & mask) == mask;
+    for (size_t i = begin; found && i < end; i++)
+      if ((load_u16(p + 2 * i) & mask) == mask) return i;
+  }
+  return n;
+}
+
 ptrdiff_t weft_first_non_finite(int format, const void *w, size_t n) {
+  if (format == WEFT_F16 || format == WEFT_BF16) {
+    size_t i = first_with_bits16(w, n, format == WEFT_F16 ? 0x7c00u : 0x7f80u);
+    return i < n ? (ptrdiff_t)i : -1;
+  }
   const quantized_format *quantized = &quantized_formats[format];
   size_t elements = quantized->bits ? quantized->block_elements : 1;
   size_t step = quantized->bits ? quantized->block_bytes : format == WEFT_F32 ? 4 : 2;

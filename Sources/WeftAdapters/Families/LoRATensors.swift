@@ -41,11 +41,10 @@ struct LoRATensors {
     var modules: [BaseModule: Names] = [:]
     var experts: [String: [Int: Names]] = [:]
     for name in folder.tensorNames {
-      if LoRATensors.inert.contains(where: { name.hasSuffix($0) || name.contains($0 + ".") }) {
-        folder.discard(name)
+      guard let (path, parameter) = LoRATensors.split(name) else {
+        if LoRATensors.inert.contains(where: name.contains) { folder.discard(name) }
         continue
       }
-      guard let (path, parameter) = LoRATensors.split(name) else { continue }
       folder.recognize(name)
       var other: String?
       if let module = base.module(at: path) {
@@ -71,11 +70,24 @@ struct LoRATensors {
     self.experts = experts.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
   }
 
-  private static func split(_ name: String) -> (path: String, parameter: Parameter)? {
+  /// What follows the path of a module, in every spelling.
+  private static let parameters: [String: Parameter] = {
+    var parameters: [String: Parameter] = [:]
     for parameter in Parameter.allCases {
-      if let found = AdapterFolder.split(name, parameter.spellings) { return (found.path, parameter) }
+      for spelling in parameter.spellings {
+        for tail in [spelling, AdapterFolder.adapterSpelling(spelling)] { parameters[tail] = parameter }
+      }
     }
-    return nil
+    return parameters
+  }()
+
+  /// As `AdapterFolder.split`, for all parameters at once.
+  private static func split(_ name: String) -> (path: String, parameter: Parameter)? {
+    guard let range = name.firstRange(of: ".lora_"),
+      let parameter = parameters[String(name[name.index(after: range.lowerBound)...])]
+    else { return nil }
+    let path = name[..<range.lowerBound]
+    return (String(path.hasPrefix(AdapterFolder.prefix) ? path.dropFirst(AdapterFolder.prefix.count) : path), parameter)
   }
 
   /// The name of a parameter; an error that spells the missing one as its partner is spelled.

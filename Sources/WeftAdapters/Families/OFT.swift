@@ -9,7 +9,8 @@ internal import WeftTensors
 ///
 /// `oft_R.weight` [blocks, b (b - 1) / 2] per linear module has of every block the strict upper triangle of a skew-symmetric Q,
 /// row by row; one block for all with `block_share`. R is the Cayley transform of Q, exact or as a series: the two have
-/// opposite orientations.
+/// opposite orientations. Files of peft before 0.18, which summed the series a little differently, are read as the others are, as
+/// peft reads them.
 enum OFT {
   private static let linear = "oft_R.weight"
   private static let embedding = "oft_embedding_R.weight"

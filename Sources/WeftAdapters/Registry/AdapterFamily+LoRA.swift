@@ -4,7 +4,7 @@ extension AdapterFamily {
   /// LoRA, and what selects among LoRAs.
   static let loraFamilies: [AdapterFamily] = [
     AdapterFamily(
-      "LoRA", peftType: "LORA", operators: ["low-rank"], mixing: .sum, isFusable: true,
+      "LoRA", peftType: "LORA", operators: ["low-rank", "scale", "bias", "replace", "rows"], mixing: .sum, isFusable: true,
       source: "https://arxiv.org/abs/2106.09685", resolve: LoRA.resolve),
     AdapterFamily(
       "Arrow", mark: .peftOption(type: "LORA", option: Arrow.option), operators: ["gated"], mixing: .sum, isFusable: false,

@@ -24,8 +24,5 @@ extension AdapterFamily {
     AdapterFamily(
       "LLaMA-Adapter", peftType: "ADAPTION_PROMPT", operators: ["gated prompt", "bias"], mixing: .exclusive, isFusable: false,
       source: "https://arxiv.org/abs/2303.16199", resolve: LLaMAAdapter.resolve),
-    AdapterFamily(
-      "Shadow", peftType: "SHADOW", operators: [], mixing: .exclusive, isFusable: false,
-      source: "https://huggingface.co/docs/peft/package_reference/shadow", resolve: Shadow.resolve),
   ]
 }

@@ -28,5 +28,8 @@ extension AdapterFamily {
       "Trainable tokens", peftType: "TRAINABLE_TOKENS", operators: ["embedding replaced rows", "low-rank"],
       mixing: .exclusive, isFusable: false,
       source: "https://huggingface.co/docs/peft/package_reference/trainable_tokens", resolve: TrainableTokens.resolve),
+    AdapterFamily(
+      "Shadow", peftType: "SHADOW", operators: [], mixing: .exclusive, isFusable: false,
+      source: "https://huggingface.co/docs/peft/package_reference/shadow", resolve: Shadow.resolve),
   ]
 }

@@ -5,7 +5,8 @@ internal import WeftTensors
 
 extension DeltaBuilder {
   /// Takes the tensors of the base that the options say the adapter brings whole, and embedding and head where they are stored
-  /// beside it (PEFT's `save_embedding_layers`). They act before everything else, so it is called first.
+  /// beside it (PEFT's `save_embedding_layers`). They act before everything else, so it is called before operators are added and
+  /// after the family has recognized its own tensors.
   ///
   /// - Parameter adapted: paths of the modules that the family adapts.
   /// Throws where a module that is to be replaced has no tensor, or the base no such module.
@@ -15,7 +16,7 @@ extension DeltaBuilder {
     let shape = base.shape
     var taken: [BaseTensorName.Part: String] = [:]
     var norms: [NormSite: (weight: [Float]?, bias: [Float]?)] = [:]
-    for name in files.tensorNames {
+    for name in files.unrecognizedNames {
       guard let tensor = BaseTensorName(name, base: shape) else { continue }
       files.recognize(name)
       guard isReplaced(tensor, options, adapted) else { continue }

@@ -123,14 +123,14 @@ extension DeltaBuilder {
     let size = base.size(of: head)
     let own = base.shape.isTied ? [] : values.weight(of: head)
     var difference = rows.vectors.floats()
-    var selection = [Float](repeating: 0, count: size.out * rows.tokens.count)
     for (place, token) in rows.tokens.enumerated() {
       let row = Int(token)
       let old = own.isEmpty ? values.embedding(row..<row + 1) : Array(own[row * size.in..<(row + 1) * size.in])
       for i in 0..<size.in { difference[place * size.in + i] -= old[i] }
-      selection[row * rows.tokens.count + place] = 1
     }
     let vectors = try makeTensor(difference, [rows.tokens.count, size.in])
-    try addLowRank(vectors, try makeTensor(selection, [size.out, rows.tokens.count]), scale: 1, to: head)
+    try addStructured(scale: 1, to: head) { () throws(StructuredError) in
+      try .rows(vectors, at: rows.tokens.map { Int($0) }, out: size.out)
+    }
   }
 }

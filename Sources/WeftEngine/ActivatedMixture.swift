@@ -91,6 +91,12 @@ extension Engine {
     return ActivatedMixture(mixture: mixture, adapters: adapters)
   }
 
+  /// Refuses a mixture that could not be activated now: names that are not loaded, layers that the base does not have, parts that do
+  /// not go together.
+  public func validate(_ mixture: AdapterMixture) throws(EngineError) {
+    _ = try phases(activated(mixture.canonical()), prompt: [], behind: 0)
+  }
+
   /// Gives a sequence other adapters from its next position on. What has to be there from its beginning can be chosen until it has
   /// begun: a prompt of an adapter, and gates that read the base.
   func activate(_ activated: ActivatedMixture, in sequence: TokenSequence) throws(EngineError) {

@@ -62,7 +62,7 @@ extension LinearGroup {
             case .blocks(let blocks, let size, let order):
               Rotations.blocks(own, blocks, size: size, order: order, count: count, scratch: scratch)
             case .reflections(let units, let reflections): Rotations.reflect(own, units, reflections, count: count)
-            case .inputScale, .replace, .productScale, .structured, .bias, .outputScale, .planes: continue
+            case .inputScale, .replace, .productScale, .dense, .structured, .bias, .outputScale, .planes: continue
             }
           }
         }
@@ -96,6 +96,16 @@ extension LinearGroup {
             accumulate: true)
         }
         let weight = entry.weight(group: site, part: index)
+        for case .dense(let matrix, let scale) in operations(entry, index) {
+          guard let scratch = scratch(entry, worker) else { continue }
+          kernels.multiply(
+            scratch, yStride: matrix.paddedRows, matrix, x.row(rows.lowerBound), xStride: x.stride * 4, tiles: tiles,
+            rows: rows.count, accumulate: false)
+          for row in rows {
+            let (own, change) = (y.row(row) + offset(index), scratch + (row - rows.lowerBound) * matrix.paddedRows)
+            for i in outputs { own[i] += weight * scale * change[i] }
+          }
+        }
         for case .structured(let matrix, let scale, let range) in operations(entry, index) {
           guard let scratch = scratch(entry, worker) else { continue }
           for row in rows {
@@ -133,7 +143,7 @@ extension LinearGroup {
         switch operation {
         case .outputScale(_, .some(let shift), _): for i in 0..<count { y[i] += weight * shift[i] }
         case .planes(let cosines, let sines, let group): Rotations.turn(y, cosines, sines, group: group, count: count)
-        case .outputScale, .inputScale, .blocks, .reflections, .replace, .productScale, .structured, .bias: continue
+        case .outputScale, .inputScale, .blocks, .reflections, .replace, .productScale, .dense, .structured, .bias: continue
         }
       }
     }

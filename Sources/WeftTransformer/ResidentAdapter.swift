@@ -126,6 +126,8 @@ package final class ResidentAdapter: @unchecked Sendable {
     for delta in deltas.operators.values.joined() {
       switch delta {
       case .lowRank, .gated, .bias: continue
+      case .structured(let structured) where structured.matrix.dense != nil:
+        count = max(count, Step.maximumRowGrain * MatrixView.padded(structured.rows.count))
       case .structured(let structured): count = max(count, structured.matrix.scratchCount, 1)
       case .scale, .rotate, .replace: count = max(count, delta.size.in ?? 0, delta.size.out ?? 0)
       }

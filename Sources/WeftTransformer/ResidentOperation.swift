@@ -11,6 +11,8 @@ enum ResidentOperation {
   case reflections(UnsafePointer<Float>, count: Int)
   case replace(MatrixView)
   case productScale(UnsafePointer<Float>, sums: Bool)
+  /// A matrix without structure, and its scale.
+  case dense(MatrixView, scale: Float)
   case structured(Unmanaged<StructuredMatrix>, scale: Float, rows: Range<Int>)
   case bias(UnsafePointer<Float>, replaces: Bool)
   case outputScale(UnsafePointer<Float>, shift: UnsafePointer<Float>?, sums: Bool)
@@ -19,7 +21,7 @@ enum ResidentOperation {
   var isOfInput: Bool {
     switch self {
     case .inputScale, .blocks, .reflections: true
-    case .replace, .productScale, .structured, .bias, .outputScale, .planes: false
+    case .replace, .productScale, .dense, .structured, .bias, .outputScale, .planes: false
     }
   }
 }
@@ -138,6 +140,9 @@ final class ResidentMemory {
     switch delta {
     case .lowRank, .gated: return nil
     case .structured(let structured):
+      if let matrix = structured.matrix.dense {
+        return .dense(try pack(matrix.slice(rows: structured.rows), pool), scale: structured.scale)
+      }
       return .structured(keep(structured.matrix), scale: structured.scale, rows: structured.rows)
     case .scale(let scale):
       let (factors, sums) = (try keep(scale.factors), scale.combination == .sum)

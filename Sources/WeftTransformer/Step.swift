@@ -16,9 +16,11 @@ struct Step {
   /// Gets the inputs of the linear maps; usually nil.
   let recorder: InputRecorder?
 
+  static let maximumRowGrain = 16
+
   /// Rows in a slice: few enough that all threads get work, enough that a slice reuses the factors it loads.
   @inline(__always)
-  var rowGrain: Int { min(16, (batch.rowCount + worker.threadCount - 1) / worker.threadCount) }
+  var rowGrain: Int { min(Step.maximumRowGrain, (batch.rowCount + worker.threadCount - 1) / worker.threadCount) }
 
   /// hidden = embedding of the token (and of the position); cosines and sines of the position; input of the first layer.
   func embed(_ weights: ModelWeights, _ rotaries: [RotaryEmbedding], first layer: DecoderLayer) {

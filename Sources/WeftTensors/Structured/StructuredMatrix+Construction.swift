@@ -10,7 +10,8 @@ extension StructuredMatrix {
     let elements = try memory.matrix(matrix, "matrix")
     let (out, inputs) = (matrix.shape[0], matrix.shape[1])
     let op = weft_dense(out: out, in: inputs, format: Int32(matrix.dtype.rawValue), w: elements)
-    return make(.dense(op), out, inputs, memory)
+    return StructuredMatrix(
+      .dense(op), out: out, in: inputs, byteCount: memory.byteCount, owned: memory.owned, dense: matrix)
   }
 
   /// D has the rows of `matrix` [n, in] at `indices`, which ascend and are below `out`; the others are zero.

@@ -52,12 +52,15 @@ package final class StructuredMatrix: @unchecked Sendable {
   package let scratchCount: Int
   /// Bytes of the factors. Tables of transforms, which operators share, are not counted.
   package let byteCount: Int
+  /// The matrix itself, where the form is `dense`.
+  package let dense: Tensor?
   let factors: Factors
   /// What the pointers point to.
   private let owned: [Storage]
 
-  init(_ factors: Factors, out: Int, in inputs: Int, byteCount: Int, owned: [Storage]) {
+  init(_ factors: Factors, out: Int, in inputs: Int, byteCount: Int, owned: [Storage], dense: Tensor? = nil) {
     self.factors = factors
+    self.dense = dense
     self.owned = owned
     self.byteCount = byteCount
     outputSize = out

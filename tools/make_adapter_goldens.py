@@ -24,7 +24,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch  # noqa: E402
 import transformers  # noqa: E402
-from adapters import bases, case, gated, lora, lowrank, multiplicative, prompts, readme, structured  # noqa: E402
+from adapters import bases, case, gated, lora, lowrank, mixtures, multiplicative, prompts, readme, structured  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent / "Tests" / "Goldens" / "families"
 CASES = [*lora.CASES, *lowrank.CASES, *structured.CASES, *multiplicative.CASES, *gated.CASES, *prompts.CASES]
@@ -46,6 +46,7 @@ def make_all(root, names):
         rows.append(row)
         print({key: value for key, value in row.items() if key != "features"}, f"{time.monotonic() - begin:.1f} s", flush=True)
     if not names:
+        mixtures.make(CASES, root)
         readme.write(root, rows)
 
 

@@ -31,7 +31,7 @@ struct FamilyCase: Sendable, CustomTestStringConvertible {
   /// Every case, sorted by name.
   static let all: [FamilyCase] = {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
-    return names.sorted().filter { $0 != "bases" && !$0.hasSuffix(".md") }.compactMap { try? FamilyCase($0) }
+    return names.sorted().filter { $0 != "bases" && !$0.contains(".") }.compactMap { try? FamilyCase($0) }
   }()
 
   private init(_ name: String) throws {

@@ -174,7 +174,7 @@ def merged_parts(model, base, case, tokens):
 
 def exact_run(case, base, folder, tokens):
     """Logits, merged logits and deltas in float64. The adapter is loaded in float32, as users do, then everything is widened."""
-    model = bases_to_float64(case, base, folder)
+    model = to_float64(case, base, folder)
     with float64_peft(case.kind):
         with reference.NoFloat32():
             logits = logits_of(model, case, tokens)
@@ -182,7 +182,7 @@ def exact_run(case, base, folder, tokens):
     return logits, merged, deltas, why
 
 
-def bases_to_float64(case, base, folder):
+def to_float64(case, base, folder):
     model = case.loaded(bases.load_base(base), folder).eval()
     with reference.float64_source(case.kind):
         return bases.to_float64(model)

@@ -15,7 +15,7 @@ def rows_of(text):
     """Case -> comparison -> the largest error."""
     rows = {}
     for line in text.splitlines():
-        name, comparison, error = line.split()
+        name, comparison, error = line.rsplit(" ", 2)
         row = rows.setdefault(name, {})
         row[comparison] = max(row.get(comparison, 0.0), float(error))
     return rows

@@ -26,7 +26,8 @@ version, seed, why peft does not merge, and these errors, each the largest diffe
 - change: the base from the adapted model;
 - merging: the merged model from the unmerged one (both in float64).
 
-A folder without `expected.safetensors` must be refused.
+A folder without `expected.safetensors` must be refused. `mixtures.safetensors` has `tokens` and, by mixture text, the logits
+of llama with the weighted sum of the deltas of several families, added in float64.
 
 | case | base | features | error | reload | change | merging | bytes |
 |---|---|---|---|---|---|---|---|

@@ -287,7 +287,7 @@ struct RefusedLoRATests {
     } error: { config, _ in
       .unsupportedOption(
         location: config, option: "layer_replication",
-        expected: "a base that is opened with the layers 0-1,1-1, of which this adapter is made", found: "another base")
+        expected: "a base with the same layers: --layers 0-1,1", found: "0-1,1")
     },
     Refusal("a run of layers that is empty") {
       $0.config["layer_replication"] = "[[0, 2], [1, 1]]"

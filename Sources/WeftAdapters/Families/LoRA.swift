@@ -50,10 +50,11 @@ enum LoRA {
     guard !replication.isEmpty else { return }
     let count = replication.reduce(0) { $0 + $1.count }
     guard count == base.layerCount, Array(replication.joined()) == base.layerSources else {
-      let runs = replication.map { "\($0.lowerBound)-\($0.upperBound - 1)" }.joined(separator: ",")
+      let runs = replication.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound - 1)" }
+        .joined(separator: ",")
       throw .unsupportedOption(
-        location: config.location, option: "layer_replication",
-        expected: "a base that is opened with the layers \(runs), of which this adapter is made", found: "another base")
+        location: config.location, option: "layer_replication", expected: "a base with the same layers: --layers \(runs)",
+        found: runs)
     }
   }
 

@@ -59,7 +59,7 @@ struct BaseTensorName {
       return nil
     }
     isWrapped = BaseTensorName.drop(".base_layer", from: &path)
-    // How PEFT calls it in memory.
+    // How PEFT has it in memory.
     _ = BaseTensorName.drop(".modules_to_save.default", from: &path)
     if let module = base.module(at: path) {
       owner = .linear(module)

@@ -28,8 +28,9 @@ public struct AdapterReport: Sendable {
   public let ranks: ClosedRange<Int>?
   /// The linear maps that it changes, each once, with how many layers.
   public let targets: [(name: String, layerCount: Int)]
-  /// Bytes of its tensors as they are read, and of what is resident for the kernels.
+  /// Bytes of its tensors as they are read.
   public let storedBytes: Int
+  /// Bytes of what is resident for the kernels.
   public let residentBytes: Int
   /// Why it cannot be fused into the base's weights; nil when it can.
   public let unfusable: String?

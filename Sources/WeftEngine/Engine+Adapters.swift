@@ -56,6 +56,7 @@ extension Engine {
     for old in adapterPool.retiredInUse() {
       plan.add(adapter: "\(old.name) (version \(old.version))", byteCount: old.byteCount)
     }
+    plan.add(adapterWorkspace: transformer.adapterWorkspaceByteCount)
     return plan
   }
 
@@ -83,6 +84,9 @@ extension Engine {
     var plan = memoryPlan
     for name in victims { plan.remove(adapter: name) }
     plan.add(adapter: prepared.name, byteCount: prepared.byteCount)
+    do { plan.add(adapterWorkspace: try transformer.adapterWorkspaceByteCount(with: prepared.resident)) } catch {
+      throw EngineError(error)
+    }
     try plan.validate()
     do { try transformer.reserve(for: prepared.resident) } catch { throw EngineError(error) }
     adapterPool.insert(prepared, evicting: victims)

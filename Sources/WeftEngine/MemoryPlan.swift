@@ -57,17 +57,20 @@ public struct MemoryPlan: Sendable {
     // Some adapters depend on the base's weights.
     let base: BaseModel
     do { base = try ModelWeights.base(of: checkpoint, layers: options.layers) } catch { throw EngineError(error) }
+    var needs = AdapterNeeds()
     for (name, path) in adapters {
       do {
         let adapter = try AdapterReader.read(folder: path, name: name, base: base)
         let resident = try ResidentAdapter(adapter.deltas, groups: weights.inputGroups, pool: try ThreadPool(threads: 1))
         add(adapter: name, byteCount: adapter.byteCount + resident.byteCount)
+        needs = needs.union(AdapterNeeds(resident))
       } catch let error as AdapterError { throw EngineError(error) } catch let error as ResidentError {
         throw EngineError(error)
       } catch {
         throw EngineError(.outOfMemory, "\(error)")
       }
     }
+    do { add(adapterWorkspace: try needs.byteCount(config: weights.config, rows: sizes.rows)) } catch { throw EngineError(error) }
   }
 
   /// - Parameters:
@@ -106,6 +109,13 @@ public struct MemoryPlan: Sendable {
     let item = Item(name: "adapter \(name)", detail: "packed, beside its factors as they are stored", byteCount: byteCount)
     items.removeAll { $0.name == item.name }
     items.append(item)
+  }
+
+  /// A plan with this memory that steps need for adapters.
+  mutating func add(adapterWorkspace byteCount: Int) {
+    let name = "workspace of adapters"
+    items.removeAll { $0.name == name }
+    if byteCount > 0 { items.append(Item(name: name, detail: "\(sizes.rows) rows a step", byteCount: byteCount)) }
   }
 
   /// A plan without an adapter.

@@ -39,7 +39,8 @@ package enum ModelError: Error, Equatable, Sendable, CustomStringConvertible {
       "\(location): tensor \(tensor): expected finite values, found NaN or infinity at element \(index)"
     case .fuseNeedsFloat(let tensor, let found):
       "fuse: expected a base with F32, F16 or BF16 weights, found \(found) in \(tensor)"
-    case .notFusable(let part): "fuse: expected operators that become part of the weights, found \(part); activate it beside them"
+    case .notFusable(let part):
+      "fuse: expected operators that become part of the weights, found \(part); activate it beside them"
     case .delta(let site, let error): "fuse: \(site): \(error)"
     }
   }

@@ -99,7 +99,8 @@ package final class ModelWeights: @unchecked Sendable {
     norms = parts.normSources
     parameterCount =
       (parts.head == nil ? 0 : embedding.elementCount) + (positions?.elementCount ?? 0)
-      + packed.keys.reduce(0) { $0 + (parts.matrices[$1]?.tensor.elementCount ?? 0) } + parts.vectors.reduce(0) { $0 + $1.bytes.count / 4 }
+      + packed.keys.reduce(0) { $0 + (parts.matrices[$1]?.tensor.elementCount ?? 0) }
+      + parts.vectors.reduce(0) { $0 + $1.bytes.count / 4 }
   }
 
   deinit {

@@ -26,7 +26,8 @@ enum ResidentOperation {
 
 /// The operations of one adapter on the maps of an input group.
 struct ResidentOperations {
-  var parts: (UnsafeBufferPointer<ResidentOperation>, UnsafeBufferPointer<ResidentOperation>, UnsafeBufferPointer<ResidentOperation>)
+  typealias List = UnsafeBufferPointer<ResidentOperation>
+  var parts: (List, List, List)
   /// Whether any of a part changes the input.
   var changesInput: (Bool, Bool, Bool)
   /// Memory for vectors, of each thread: `scratchStride` floats apart.

@@ -69,11 +69,18 @@ package final class Transformer {
     UnsafeBufferPointer(start: workspace.hidden.row(row), count: config.hiddenSize)
   }
 
+  /// Bytes that were taken by `reserve`.
+  package var adapterWorkspaceByteCount: Int { workspace.adapterByteCount }
+
+  /// Bytes that will be taken when an adapter is reserved for.
+  package func adapterWorkspaceByteCount(with adapter: ResidentAdapter) throws(StorageError) -> Int {
+    try workspace.adapterNeeds.union(AdapterNeeds(adapter)).byteCount(config: config, rows: maximumRows)
+  }
+
   /// Takes the memory that steps with this adapter need beyond what every step needs. Call it, between steps, before a
   /// mixture with the adapter is in a batch.
   package func reserve(for adapter: ResidentAdapter) throws(StorageError) {
-    if adapter.changesInput { try workspace.reserveChangedInputs(config: config, rows: maximumRows) }
-    if let classifier = adapter.classifier { try workspace.reserveGates(count: classifier.count, rows: maximumRows) }
+    try workspace.reserve(AdapterNeeds(adapter), config: config, rows: maximumRows)
   }
 
   /// Gates for rows of the step that has just run, by the classifier of an adapter: that step was one of the base alone, over

@@ -69,18 +69,16 @@ final class Workspace {
   let logits: Activations
   /// What sparse layers need; nil when there are none.
   let experts: ExpertWorkspace?
-  /// The inputs of up to three maps after adapters changed them; nil until an adapter that does that is loaded.
+  /// The inputs of up to three maps after adapters changed them, and gates of each row; nil until an adapter needs them.
   private(set) var changedInputs: ChangedInputs?
-  private var changedStorage: Storage?
-  /// Gates of each row, where an adapter has a classifier; nil until one is loaded.
   private(set) var gates: Activations?
-  private var gateStorage: Storage?
+  private(set) var adapterNeeds = AdapterNeeds()
+  private var adapterStorage: Storage?
 
   /// Bytes in all.
-  var byteCount: Int {
-    storage.bytes.count + (experts?.byteCount ?? 0) + (changedStorage?.bytes.count ?? 0)
-      + (gateStorage?.bytes.count ?? 0)
-  }
+  var byteCount: Int { storage.bytes.count + (experts?.byteCount ?? 0) + (adapterStorage?.bytes.count ?? 0) }
+  /// Bytes that adapters asked for.
+  var adapterByteCount: Int { adapterStorage.map { Storage.residentBytes($0.bytes.count) } ?? 0 }
 
   /// The widths of `Activations`, in the order of the properties: floats in a row, columns of the quantised form (0: there is
   /// none), rows.
@@ -119,30 +117,12 @@ final class Workspace {
     }
   }
 
-  /// Makes room for inputs that adapters change, once. Not during a step.
-  func reserveChangedInputs(config: ModelConfig, rows: Int) throws(StorageError) {
-    guard changedInputs == nil else { return }
-    let (storage, made) = try Workspace.reserve(Workspace.changedShapes(config: config, rows: rows))
-    changedStorage = storage
-    changedInputs = ChangedInputs(parts: (made[0], made[1], made[2]))
-  }
-
-  /// Makes room for this many gates in each row. Not during a step.
-  func reserveGates(count: Int, rows: Int) throws(StorageError) {
-    guard gates.map({ $0.stride < count }) ?? true else { return }
-    let (storage, made) = try Workspace.reserve([(count, 0, rows)])
-    gateStorage = storage
-    gates = made[0]
-  }
-
-  /// Bytes that `reserveChangedInputs` takes.
-  static func changedByteCount(config: ModelConfig, rows: Int) throws(StorageError) -> Int {
-    try byteCount(changedShapes(config: config, rows: rows))
-  }
-
-  private static func changedShapes(config: ModelConfig, rows: Int) -> [Shape] {
-    let (narrow, wide) = (config.hiddenSize, max(config.hiddenSize, config.queryWidth, config.intermediateSize))
-    return [(wide, wide, rows), (narrow, narrow, rows), (narrow, narrow, rows)]
+  /// Makes room for what adapters need beyond what is there. Not during a step.
+  func reserve(_ needs: AdapterNeeds, config: ModelConfig, rows: Int) throws(StorageError) {
+    let all = adapterNeeds.union(needs)
+    guard all != adapterNeeds, let made = try all.reserve(config: config, rows: rows) else { return }
+    (adapterStorage, changedInputs, gates) = (made.storage, made.changedInputs, made.gates)
+    adapterNeeds = all
   }
 
   typealias Shape = (width: Int, quantized: Int, rows: Int)

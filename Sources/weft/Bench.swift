@@ -22,6 +22,8 @@ struct Bench: ParsableCommand {
     name: .customLong("adapter"),
     help: ArgumentHelp("Answer with this PEFT folder; repeatable.", valueName: "name=path[:weight]"))
   var adapters: [AdapterArgument] = []
+  @Option(help: ArgumentHelp("Answer with this mixture of the adapters (default: all, side by side).", valueName: "text"))
+  var mixture: String?
   @Option(help: "Threads.")
   var threads: Int?
   @Option(help: "How keys and values are stored (default: f16).")
@@ -53,7 +55,7 @@ struct Bench: ParsableCommand {
       guard let path = adapter.path else { throw ValidationError("--adapter: expected NAME=PATH, found \(adapter.name)") }
       try engine.loadAdapter(adapter.name, from: path)
     }
-    let active = AdapterMixture(adapters.map(\.weighted))
+    let active = try mixture.map { try AdapterMixture(parsing: $0) } ?? AdapterMixture(adapters.map(\.weighted))
     let loaded = MemoryPlan.residentBytes ?? 0
     var prefillSpeeds: [Double] = []
     var decodeSpeeds: [Double] = []
@@ -74,7 +76,7 @@ struct Bench: ParsableCommand {
       print(
         "{\"prefill_tokens_per_second\": \(prefillSpeed), \"decode_tokens_per_second\": \(decodeSpeed), \"threads\": \(engine.model.threads), "
           + "\"isa\": \"\(engine.model.isa)\", \"adapters\": \(adapters.count), \"planned_bytes\": \(planned), "
-          + "\"activate_microseconds\": \(activation.activate), \"reweight_microseconds\": \(activation.reweight), "
+          + "\"activate_microseconds\": \(activation.activate), \"reweight_microseconds\": \(activation.reweight.map { "\($0)" } ?? "null"), "
           + "\"loaded_bytes\": \(loaded), \"full_bytes\": \(full)}")
     } else {
       let threads = Readable.count(engine.model.threads, "thread")
@@ -84,7 +86,8 @@ struct Bench: ParsableCommand {
       if !adapters.isEmpty {
         print(
           "  activating \(active): \(Readable.decimal(activation.activate, digits: 1)) µs, "
-            + "with other weights: \(Readable.decimal(activation.reweight, digits: 1)) µs")
+            + "with other weights: "
+            + (activation.reweight.map { "\(Readable.decimal($0, digits: 1)) µs" } ?? "not possible"))
       }
       print(
         "  memory: \(Readable.bytes(planned)) planned, \(Readable.bytes(loaded)) loaded, "
@@ -92,12 +95,16 @@ struct Bench: ParsableCommand {
     }
   }
 
-  /// Microseconds of activating a mixture in a sequence that had none, and of giving it other weights there.
-  private func activationTimes(_ engine: Engine, _ mixture: AdapterMixture) throws -> (activate: Double, reweight: Double) {
+  /// Microseconds of activating a mixture in a sequence that had none, and of giving it other weights there; nil for a mixture
+  /// that acts fully or not at all.
+  private func activationTimes(_ engine: Engine, _ mixture: AdapterMixture) throws -> (activate: Double, reweight: Double?) {
     let id = try engine.submit(GenerationRequest(.tokens([0])))
     var other = mixture
     for level in other.levels.indices {
-      for index in other.levels[level].indices { other.levels[level][index].weight *= 0.5 }
+      for index in other.levels[level].indices {
+        other.levels[level][index].weight *= 0.5
+        for place in other.levels[level][index].places.indices { other.levels[level][index].places[place].weight *= 0.5 }
+      }
     }
     func microseconds(_ mixture: AdapterMixture) throws -> Double {
       let begin = ContinuousClock.now
@@ -109,11 +116,11 @@ struct Bench: ParsableCommand {
     for _ in 0..<1000 {
       try engine.activate(.base, for: id)
       times.activate.append(try microseconds(mixture))
-      times.reweight.append(try microseconds(other))
+      if let time = try? microseconds(other) { times.reweight.append(time) }
     }
     engine.cancel(id)
     engine.step { _ in }
-    return (median(times.activate), median(times.reweight))
+    return (median(times.activate), times.reweight.isEmpty ? nil : median(times.reweight))
   }
 
   private func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }

@@ -9,15 +9,9 @@ struct Session {
   /// The demo model, when that is what runs.
   let demo: DemoModel?
 
-  /// The mixture of these adapters, all of which have to be loaded.
+  /// The activation of a mixture, which is refused here if it could not be activated.
   static func activation(of mixture: AdapterMixture, _ engine: Engine) throws(EngineError) -> Activation {
-    let loaded = engine.adapters.map(\.name)
-    for adapter in mixture.adapters where !loaded.contains(adapter.name) {
-      throw EngineError(
-        .notFound,
-        "adapter '\(adapter.name)': expected \(loaded.isEmpty ? "a loaded adapter, and none is" : "one of \(loaded.joined(separator: ", "))")"
-      )
-    }
+    try engine.validate(mixture)
     return mixture.adapters.isEmpty ? .base : .mixture(mixture)
   }
 

@@ -198,7 +198,7 @@ struct StructuredFamilyRefusalTests {
         location: config, option: "wavelet_family",
         expected:
           "one of db1, db2, db3, db4, db5, db6, db7, db8, db9, db10, sym2, sym3, sym4, sym5, sym6, sym7, sym8, sym9, coif1, "
-          + "coif2, coif3, coif4, coif5, sym10", found: "\"db11\"")
+          + "coif2, coif3, coif4, sym10", found: "\"db11\"")
     },
     StructuredRefusal("WAVEFT", "in proportion, other counts") {
       $0.config["proportional_parameters"] = "true"
@@ -294,13 +294,25 @@ struct StructuredFamilyRefusalTests {
       .wrongShape(location: tensors, tensor: StructuredFamilyFixture.name(0, "hira_A"), expected: [4, 4], found: [2, 4])
     },
     StructuredRefusal("HIRA", "an embedding for another vocabulary") {
+      $0.config["target_modules"] = "[\"q_proj\", \"embed_tokens\"]"
       $0.tensors["base_model.model.model.embed_tokens.hira_embedding_A"] = try AdapterFixture.ones([2, 8])
       $0.tensors["base_model.model.model.embed_tokens.hira_embedding_B"] = try AdapterFixture.ones([4, 2])
     } error: { _, tensors in
       .wrongShape(
         location: tensors, tensor: "base_model.model.model.embed_tokens.hira_embedding_A", expected: [2, 7], found: [2, 8])
     },
+    StructuredRefusal("HIRA", "an embedding without tensors") {
+      $0.config["target_modules"] = "[\"q_proj\", \"embed_tokens\"]"
+    } error: { _, tensors in
+      .missingTensor(location: tensors, tensor: "base_model.model.model.embed_tokens.hira_embedding_A")
+    },
+    StructuredRefusal("HIRA", "an embedding that is not targeted") {
+      $0.tensors["base_model.model.model.embed_tokens.hira_embedding_A"] = try AdapterFixture.ones([2, 7])
+    } error: { _, tensors in
+      .unusedTensor(location: tensors, tensor: "base_model.model.model.embed_tokens.hira_embedding_A")
+    },
     StructuredRefusal("HIRA", "half an embedding") {
+      $0.config["target_modules"] = "[\"q_proj\", \"embed_tokens\"]"
       $0.tensors["base_model.model.model.embed_tokens.hira_embedding_A"] = try AdapterFixture.ones([2, 7])
     } error: { _, tensors in
       .missingTensor(location: tensors, tensor: "base_model.model.model.embed_tokens.hira_embedding_B")
@@ -349,6 +361,16 @@ struct StructuredFamilyRefusalTests {
         location: tensors,
         reason: "the shared matrices V are not in the file, and depend on how the trainer's eigenvectors came out",
         remedy: "write the adapter again with save_projection true")
+    },
+    StructuredRefusal("FROD", "no V for the modules") {
+      $0.tensors["base_model.frod_V.self_attn_q_proj"] = nil
+    } error: { _, tensors in
+      .missingTensor(location: tensors, tensor: "base_model.frod_V.self_attn_q_proj")
+    },
+    StructuredRefusal("FROD", "no indices for the modules") {
+      $0.tensors["base_model.frod_s_indices.self_attn_q_proj"] = nil
+    } error: { _, tensors in
+      .missingTensor(location: tensors, tensor: "base_model.frod_s_indices.self_attn_q_proj")
     },
     StructuredRefusal("FROD", "V of another size") {
       $0.tensors["base_model.frod_V.self_attn_q_proj"] = try AdapterFixture.ones([5, 5])

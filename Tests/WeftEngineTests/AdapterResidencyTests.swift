@@ -166,6 +166,9 @@ struct AdapterResidencyTests {
     let count = engine.model.layerCount
     let text = message { try engine.submit(request(.init([.init("a", layers: [0...count])]))) }
     #expect(text == "mixture: expected layers 0 to \(count - 1) for 'a', as the base has, found 0-\(count)")
+    #expect(message { try engine.validate([.init("a", layers: [0...count])]) } == text)
+    #expect(message { try engine.validate(["a", "b"]) }.contains("adapter b: no adapter of this name; loaded: a"))
+    #expect(message { try engine.validate(.init(parsing: "a@0:0.5")) }.isEmpty)
     #expect(message { try engine.submit(request([.init("a", places: [.init(module: "wq", weight: 1)])])) }.contains("'wq'"))
     // Without its layers an adapter is as good as absent.
     let base = try engine.generate(request([])).tokens

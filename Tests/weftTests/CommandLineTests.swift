@@ -46,6 +46,8 @@ struct CommandLineTests {
     arguments: [
       (["run", "--temperature=-1", "x"], 64, "temperature"),
       (["run", "--adapter", "chef", "x"], 66, "chef"),
+      (["run", "--mixture", "chef", "x"], 66, "chef"),
+      (["run", "--mixture", "chef@x", "x"], 64, "character 6"),
       (["run", "--adapter", "chef=/absent", "x"], 66, "/absent"),
       (["run", "--router", "/absent", "x"], 66, "/absent"),
       (["run", "--system", "Be brief.", "x"], 64, "--system"),

@@ -61,13 +61,12 @@ enum FRoD {
   private static func take(
     _ category: String, _ width: Int, _ module: BaseModule, _ builder: DeltaBuilder, _ files: inout AdapterFolder
   ) throws(AdapterError) -> Shared {
-    let (vName, indexName) = ("base_model.frod_V.\(category)", "base_model.frod_s_indices.\(category)")
-    let sizeName = "base_model.frod_s_size.\(category)"
-    let v = try files.takeFloats(vName, shape: [width, width])
+    let v = try files.takeFloats(files.requireModelTensor("frod_V.\(category)"), shape: [width, width])
+    let indexName = try files.requireModelTensor("frod_s_indices.\(category)")
     let found = files.shape(of: indexName)
     let count = found.count == 2 ? found[1] : 0
     let indices = try files.takeIndices(indexName, shape: [2, count], below: width)
-    let size = try files.takeIndices(sizeName, shape: [2], below: .max)
+    let size = try files.takeIndices(files.requireModelTensor("frod_s_size.\(category)"), shape: [2], below: .max)
     guard size == [width, width] else {
       throw builder.malformed("frod_s_size", expected: "[\(width), \(width)]", found: "\(size)", module)
     }

@@ -61,8 +61,7 @@ enum GLoRA {
     _ option: String, _ standard: Kind, _ allowed: [Kind], _ config: AdapterConfig
   ) throws(AdapterError) -> Kind {
     guard let text = try config.string(option) else { return standard }
-    // PEFT takes every other word for none.
-    guard let kind = Kind(rawValue: text.lowercased()), allowed.contains(kind) else {
+    guard let kind = Kind(rawValue: text), allowed.contains(kind) else {
       throw config.malformed(
         option, expected: "one of \(allowed.map(\.rawValue).joined(separator: ", "))", found: config[option])
     }

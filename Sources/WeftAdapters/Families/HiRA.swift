@@ -54,12 +54,14 @@ enum HiRA {
       guard let (path, parameter) = AdapterFolder.split(name, ["hira_embedding_A", "hira_embedding_B"]),
         builder.base.shape.isEmbedding(path)
       else { continue }
+      files.recognize(name)
       if let other = names.updateValue(name, forKey: parameter) {
         throw .duplicateTensor(location: files.tensorsLocation, tensor: other, other: name)
       }
     }
-    guard !names.isEmpty else { return }
     let embedding = builder.base.shape.embedding
+    let target = try TargetModules(files.config)
+    guard try target.contains(path: embedding.path), target.isStated || !names.isEmpty else { return }
     let module = BaseModule(path: embedding.path, sites: [])
     let tensors = ModuleTensors(module: module, names: names, location: files.tensorsLocation)
     let width = embedding.hiddenSize

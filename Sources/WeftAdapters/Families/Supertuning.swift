@@ -61,18 +61,18 @@ enum Supertuning {
   private static func places(
     _ count: Int, _ top: Bool, _ weight: [Float], _ module: BaseModule, _ location: String
   ) throws(AdapterError) -> [Int] {
-    // Magnitudes of floats are ordered as their bits.
+    // Magnitudes of floats are ordered as their bits, of which there are 31; the other 33 are the place.
     let sorted = weight.indices.map { index -> UInt64 in
       let magnitude = UInt64(weight[index].magnitude.bitPattern)
-      return (top ? UInt64(UInt32.max) - magnitude : magnitude) << 32 | UInt64(UInt32(truncatingIfNeeded: index))
+      return (top ? (1 << 31) - 1 - magnitude : magnitude) << 33 | UInt64(index)
     }.sorted()
-    for place in 0..<min(count, sorted.count - 1) where sorted[place] >> 32 == sorted[place + 1] >> 32 {
+    for place in 0..<min(count, sorted.count - 1) where sorted[place] >> 33 == sorted[place + 1] >> 33 {
       throw .notReproducible(
         location: location,
         reason:
           "the places of the values of \(module.path) are not stored, and weights of the base among them have equal magnitudes",
         remedy: "write the adapter again with save_precomputed_indices true, on the machine where it was trained")
     }
-    return sorted.prefix(count).map { Int($0 & UInt64(UInt32.max)) }
+    return sorted.prefix(count).map { Int($0 & ((1 << 33) - 1)) }
   }
 }

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The reconstruction filters of an orthonormal wavelet, as PyWavelets has them.
-struct WaveletFilters {
-  let low: [Float]
-  let high: [Float]
+/// The reconstruction filters of a wavelet, as peft's WaveFT has them: those of PyWavelets, but for coif4, whose numbers in peft are
+/// not those of the wavelet, and adapters are trained with them. peft's coif5 has 48 taps and cannot run.
+package struct WaveletFilters: Sendable {
+  package let low: [Float]
+  package let high: [Float]
 
-  /// Nil for a name that peft's WaveFT has no filter of either.
-  init?(_ name: String) {
+  /// Nil for a name that peft's WaveFT cannot run either.
+  package init?(_ name: String) {
     guard let low = WaveletFilters.lowPass[name] else { return nil }
     self.low = low
     high = low.indices.map { $0 % 2 == 0 ? low[low.count - 1 - $0] : -low[low.count - 1 - $0] }
   }
 
   /// Every name, in order.
-  static let names = lowPass.keys.sorted { ($0.count, $0) < ($1.count, $1) }
+  package static let names = lowPass.keys.sorted { ($0.count, $0) < ($1.count, $1) }
 
   // The numbers of Daubechies (db), her least asymmetric ones (sym), and coiflets (coif), rounded to f32 as torch rounds them.
   private static let lowPass: [String: [Float]] = [
@@ -89,14 +90,6 @@ struct WaveletFilters {
       0.0008923139, -0.0016294924, -0.007346168, 0.016066782, 0.026792362, -0.0731429, -0.048770767, 0.4274779, 0.7842492,
       0.43546134, -0.061553657, -0.09176542, 0.02811566, 0.024945239, -0.010417175, -0.003270273, 0.0020166775, 0.0006600113,
       -0.00017960623, -0.00015988198, 4.311039e-5, 1.7914477e-5, -2.2414247e-6, -1.5895026e-6,
-    ],
-    "coif5": [
-      -0.00020435275, 0.0003594435, 0.0021236103, -0.004159359, -0.010150895, 0.023589686, 0.02748275, -0.091831885,
-      -0.05126495, 0.42149597, 0.7884122, 0.43461108, -0.06659254, -0.09742591, 0.029270463, 0.030604526, -0.011467769,
-      -0.007054343, 0.0034629726, 0.0019933488, -0.0007973056, -0.0004043243, 0.00018016568, 7.6597535e-5, -2.4563022e-5,
-      -1.9695133e-5, 5.0658055e-6, 2.7068372e-6, -4.4211836e-7, -4.812659e-7, 8.459269e-8, 6.647006e-8, -8.7095975e-9,
-      -1.3047019e-8, 1.454499e-9, 1.6528398e-9, -1.339066e-10, -2.2953016e-10, 2.1321613e-11, 2.2303548e-11, -1.534281e-12,
-      -2.7841054e-12, 1.3964742e-13, 2.78225e-13, -1.134352e-14, -2.974149e-14, 1.0237332e-15, 2.7481118e-15,
     ],
   ]
 }

@@ -50,7 +50,9 @@ extension AdapterFolder {
     guard tensor.dtype == .i32 else {
       throw .wrongType(location: tensorsLocation, tensor: name, expected: "I32", found: tensor.dtype.name)
     }
-    return (0..<tensor.elementCount).map { UInt32(littleEndian: tensor.base.loadUnaligned(fromByteOffset: $0 * 4, as: UInt32.self)) }
+    return (0..<tensor.elementCount).map {
+      UInt32(littleEndian: tensor.base.loadUnaligned(fromByteOffset: $0 * 4, as: UInt32.self))
+    }
   }
 }
 

@@ -41,11 +41,11 @@ struct AdapterFormTests {
       name: "gguf-control", base: "llama", file: gguf, options: AdapterOptions(strength: -0.5, layers: 0...1),
       tensor: "logits.strength -0.5", error: 2.4e-6),
     Case(name: "mlx-lora", base: "llama", error: 5.4e-7),
-    Case(name: "mlx-keys", base: "llama-bias", error: 7e-7),
-    Case(name: "mlx-dora", base: "llama", error: 9.6e-7),
-    Case(name: "mlx-dora-bias", base: "llama-bias", error: 1.1e-6),
-    Case(name: "mlx-embedding", base: "llama", error: 8.2e-7),
-    Case(name: "mlx-experts", base: "mixtral", error: 1.2e-6),
+    Case(name: "mlx-keys", base: "llama-bias", error: 6.2e-7),
+    Case(name: "mlx-dora", base: "llama", error: 6.2e-7),
+    Case(name: "mlx-dora-bias", base: "llama-bias", error: 1.2e-6),
+    Case(name: "mlx-embedding", base: "llama", error: 1.1e-6),
+    Case(name: "mlx-experts", base: "mixtral", error: 1.7e-6),
     Case(name: "mlx-full", base: "llama", error: 6.8e-7),
     Case(name: "single-loralib", base: "llama", file: single, options: AdapterOptions(alpha: 3), error: 4.8e-7),
     Case(name: "single-kohya", base: "llama", file: single, error: 7.2e-7),
@@ -116,12 +116,13 @@ struct AdapterFormTests {
           weight: own, bias: nil, size: size, terms: [(weight: 1, operators: deltas.operators[site] ?? [])])
         found += zip(fused.weight, own).map { $0 - $1 }
       }
-      // Measured: 4e-7, where the difference of two floats is compared with the delta itself.
-      #expect(relativeError(found, try golden.floats(name)) <= 8e-7, "\(name)")
+      // Measured: 1.8e-7.
+      let error = relativeError(found, try golden.floats(name))
+      #expect(error <= 3.6e-7, "\(name)")
     }
   }
 
-  static let invocation = Case(name: "gguf-lora-alora", base: "llama", file: gguf, error: 1e-6)
+  static let invocation = Case(name: "gguf-lora-alora", base: "llama", file: gguf, error: 4.8e-7)
 
   /// The adapter acts from the last place of its invocation tokens on.
   @Test func invocationTokens() throws {
@@ -139,7 +140,8 @@ struct AdapterFormTests {
     runner.append(tokens[begin...], to: 0, mixture: active, logits: .all)
     runner.transformer.forward(runner.batch)
     let logits = tokens.indices.flatMap { Array(runner.transformer.logits($0)) }
-    #expect(relativeError(logits, try golden.floats("logits")) <= one.error * 2)
+    let error = relativeError(logits, try golden.floats("logits"))
+    #expect(error <= one.error * 2)
   }
 
   /// Rows of different mixtures of hidden operators get exactly what each gets alone: in one step, in pieces, with threads.
@@ -169,6 +171,35 @@ struct AdapterFormTests {
     }
   }
 
+  /// Forms whose change can become part of the weights, fused: the same logits. Embeddings and hidden states are not weights.
+  @Test(arguments: cases + taskVectors) func fusedLogits(one: Case) throws {
+    let golden = try one.golden()
+    let tokens = try golden.integers("tokens").map(Int32.init)
+    let runner = try ModelRunner(one.basePath)
+    let deltas = try adapter(one, runner).deltas
+    let before = runner.logits(tokens)
+    guard deltas.unfusablePart == nil else { return }
+    try runner.weights.fuse([(deltas, .test(1))])
+    let error = relativeError(runner.logits(tokens), try golden.floats(one.tensor))
+    // Measured: 1.8e-6.
+    #expect(error <= 3.6e-6)
+    runner.weights.unfuse([deltas])
+    #expect(sameBits(runner.logits(tokens), before))
+  }
+
+  /// Parts of a task vector add up to it: norms, biases, embedding and positions too.
+  @Test func wholeModelsAreSums() throws {
+    let one = try #require(Self.taskVectors.first { $0.name == "task-gpt2" && $0.tensor == "logits" })
+    let tokens = try one.golden().integers("tokens").map(Int32.init)
+    let runner = try ModelRunner(one.basePath)
+    let resident = try ResidentAdapter(adapter(one, runner).deltas, groups: runner.weights.inputGroups, pool: runner.pool)
+    try runner.transformer.reserve(for: resident)
+    let whole = runner.logits(tokens, mixture: ActiveMixture([(resident, 1)]))
+    let halves = runner.logits(tokens, mixture: ActiveMixture([(resident, 0.25), (resident, 0.75)]))
+    // Measured: 4e-7.
+    #expect(relativeError(halves, whole) <= 8e-7)
+  }
+
   /// Weights scale what adapters do to hidden states; zero is the base to the bit, and two halves are the whole.
   @Test(arguments: ["gguf-control", "bottleneck-houlsby", "bottleneck-plus"]) func weights(name: String) throws {
     let one = try #require(Self.cases.first { $0.name == name })
@@ -179,6 +210,6 @@ struct AdapterFormTests {
     let halves = runner.logits(tokens, mixture: ActiveMixture([(resident, 0.5), (resident, 0.5)]))
     // Measured: 1e-7.
     #expect(relativeError(halves, whole) <= 2e-7)
-    #expect(relativeError(runner.logits(tokens, mixture: ActiveMixture([(resident, 0)])), runner.logits(tokens)) <= 1e-7)
+    #expect(runner.logits(tokens, mixture: ActiveMixture([(resident, 0)])) == runner.logits(tokens))
   }
 }

@@ -18,11 +18,11 @@ enum BitDelta {
     var builder = DeltaBuilder(base, files)
     for tensors in try files.modules(["mask", "coeff"], base: base.shape) {
       let (size, mask) = (base.size(of: tensors.module), try tensors.name("mask"))
-      guard size.in % 32 == 0 else {
+      let (inputs, words) = (size.in, (size.in + 31) / 32)
+      guard inputs % 32 == 0 else {
         throw .wrongShape(
-          location: files.tensorsLocation, tensor: mask, expected: [(size.in + 31) / 32, size.out], found: files.shape(of: mask))
+          location: files.tensorsLocation, tensor: mask, expected: [words, size.out], found: files.shape(of: mask))
       }
-      let words = size.in / 32
       try files.requireShape(mask, [words, size.out])
       let bits = try files.takeWords(mask)
       let coefficient = try files.takeNumber(tensors.name("coeff"))

@@ -42,7 +42,9 @@ enum MLXAdapter {
       throw parameters.malformed("scale", expected: "a number", found: parameters["scale"])
     }
     guard let value = parameters["alpha"] else { return Float(scale) }
-    guard let alpha = value.double, alpha.isFinite else { throw parameters.malformed("alpha", expected: "a number", found: value) }
+    guard let alpha = value.double, alpha.isFinite else {
+      throw parameters.malformed("alpha", expected: "a number", found: value)
+    }
     guard let rank = parameters["rank"]?.int, rank > 0 else {
       throw parameters.malformed("rank", expected: "a rank of at least 1", found: parameters["rank"])
     }
@@ -71,7 +73,8 @@ enum MLXAdapter {
         let size = builder.base.size(of: module)
         let rank = files.shape(of: a).last ?? 0
         var factors = LoRA.Factors(
-          a: try files.take(a, shape: [size.in, rank]).transposed(), b: try files.take(b, shape: [rank, size.out]).transposed(),
+          a: try files.take(a, shape: [size.in, rank]).transposed(),
+          b: try files.take(b, shape: [rank, size.out]).transposed(),
           scale: scale)
         if isDoRA {
           let magnitude = "\(path).m"

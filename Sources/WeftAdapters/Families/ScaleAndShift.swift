@@ -51,7 +51,8 @@ enum ScaleAndShift {
     guard scale != nil || shift != nil else { return }
     guard norm.hasBias || shift == nil else {
       throw .unknownTensor(
-        location: files.tensorsLocation, tensor: "\(norm.path).\(parameters[1])", expected: "no shift of a norm without a bias (RMSNorm)")
+        location: files.tensorsLocation, tensor: "\(norm.path).\(parameters[1])",
+        expected: "no shift of a norm without a bias (RMSNorm)")
     }
     guard let own = try builder.values().norm(norm.site), let weight = own.weight else {
       throw .needsBaseWeights(location: files.path)

@@ -45,7 +45,8 @@ enum SteeringVectors {
     }
     if let layers = options.layers, deltas.hidden.isEmpty {
       throw .malformedOption(
-        location: files.path, option: "layers", expected: "layers that have a vector", found: "\(layers.lowerBound)-\(layers.upperBound)")
+        location: files.path, option: "layers", expected: "layers that have a vector",
+        found: "\(layers.lowerBound)-\(layers.upperBound)")
     }
     return deltas
   }

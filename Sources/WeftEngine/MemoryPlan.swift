@@ -70,7 +70,9 @@ public struct MemoryPlan: Sendable {
         throw EngineError(.outOfMemory, "\(error)")
       }
     }
-    do { add(adapterWorkspace: try needs.byteCount(config: weights.config, rows: sizes.rows)) } catch { throw EngineError(error) }
+    do { add(adapterWorkspace: try needs.byteCount(config: weights.config, rows: sizes.rows)) } catch {
+      throw EngineError(error)
+    }
   }
 
   /// - Parameters:

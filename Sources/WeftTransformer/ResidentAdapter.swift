@@ -92,7 +92,9 @@ package final class ResidentAdapter: @unchecked Sendable {
     }
     width = built.reduce(0) { max($0, $1.a?.paddedRows ?? 0) }
     hasOperations = !extras.isEmpty
-    changesInput = extras.contains { $0.operations.changesInput.0 || $0.operations.changesInput.1 || $0.operations.changesInput.2 }
+    changesInput = extras.contains {
+      $0.operations.changesInput.0 || $0.operations.changesInput.1 || $0.operations.changesInput.2
+    }
     hidden =
       deltas.hidden.isEmpty
       ? nil : try ResidentHidden(deltas.hidden, threads: threads ?? pool.threadCount, memory)

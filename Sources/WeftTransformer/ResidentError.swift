@@ -16,7 +16,8 @@ package enum ResidentError: Error, Equatable, Sendable, CustomStringConvertible 
     switch self {
     case .storage(let error): error.description
     case .delta(let error): error.description
-    case .unsupportedPlace(let site, let name): "\(site): expected low-rank operators, found \(name), which does not run in experts"
+    case .unsupportedPlace(let site, let name):
+      "\(site): expected low-rank operators, found \(name), which does not run in experts"
     case .severalGates: "gated experts: expected no other low-rank operator of the same weight beside them, found some"
     }
   }

@@ -118,7 +118,8 @@ struct WeightReader {
 
   private mutating func norm(named name: String, count: Int, rowMap: [Int32]? = nil) throws(ModelError) -> NormSource {
     NormSource(
-      weight: try vector(name + ".weight", count: count, offset: checkpoint.form == .gguf ? 0 : config.normOffset, rowMap: rowMap),
+      weight: try vector(
+        name + ".weight", count: count, offset: checkpoint.form == .gguf ? 0 : config.normOffset, rowMap: rowMap),
       bias: config.norm == .layer ? try vector(name + ".bias", count: count) : nil)
   }
 

@@ -20,7 +20,8 @@ import WeftEngine
       71 not enough memory, 73 a file that cannot be written, 75 busy, 130 stopped by Ctrl-C.
       """,
     subcommands: [
-      Chat.self, Run.self, Inspect.self, AdaptersCommand.self, Tokenize.self, Logits.self, RouterCommand.self, Evaluate.self, Bench.self,
+      Chat.self, Run.self, Inspect.self, AdaptersCommand.self, Tokenize.self, Logits.self, RouterCommand.self, Evaluate.self,
+      Bench.self,
       Quantize.self, Convert.self,
       PerplexityCommand.self, ImportanceCommand.self,
     ])

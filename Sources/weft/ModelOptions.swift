@@ -73,7 +73,9 @@ struct ModelOptions: ParsableArguments {
     }
     for expert in demo?.experts ?? [] { try engine.loadAdapter(expert.name, from: expert.path) }
     for adapter in adapters {
-      if let path = adapter.path { try engine.loadAdapter(adapter.name, from: path, options: .init(adapterOptions, for: adapter.name)) }
+      if let path = adapter.path {
+        try engine.loadAdapter(adapter.name, from: path, options: .init(adapterOptions, for: adapter.name))
+      }
     }
     if let file = router ?? demo?.router { try engine.loadRouter(from: file) }
     return Session(engine: engine, activation: try activation(engine), demo: demo)

@@ -23,7 +23,10 @@ struct SmallFormTests {
       { try .hadamard(a1: tensor(out, 8), b1: tensor(8, width), a2: tensor(out, 8), b2: tensor(8, width)) }, 0.03
     ),
     ("Kronecker", { try .kronecker(.full(tensor(28, 64)), .full(tensor(32, 76))) }, 0.01),
-    ("circulant", { try .circulant(kernel: tensor(out / 128, width / 128, 128), transform: FourierTransform(count: 128)) }, 0.02),
+    (
+      "circulant", { try .circulant(kernel: tensor(out / 128, width / 128, 128), transform: FourierTransform(count: 128)) },
+      0.02
+    ),
     (
       "1000 Fourier coefficients",
       {

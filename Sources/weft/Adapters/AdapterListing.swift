@@ -13,11 +13,15 @@ struct AdapterListing {
       ("family", report.family), ("operators", report.operators.joined(separator: ", ")),
     ]
     if let ranks = report.ranks {
-      facts.append(("rank", ranks.lowerBound == ranks.upperBound ? "\(ranks.lowerBound)" : "\(ranks.lowerBound) to \(ranks.upperBound)"))
+      facts.append(
+        ("rank", ranks.lowerBound == ranks.upperBound ? "\(ranks.lowerBound)" : "\(ranks.lowerBound) to \(ranks.upperBound)"))
     }
     if !report.targets.isEmpty {
       facts.append(
-        ("targets", report.targets.map { $0.name == "lm_head" ? $0.name : "\($0.name) (\($0.layerCount))" }.joined(separator: ", ")))
+        (
+          "targets",
+          report.targets.map { $0.name == "lm_head" ? $0.name : "\($0.name) (\($0.layerCount))" }.joined(separator: ", ")
+        ))
     }
     if let base = report.baseModel { facts.append(("trained on", base)) }
     facts.append(

@@ -31,7 +31,8 @@ struct Logits: ParsableCommand {
 
   func run() throws {
     let ids = tokens.ids
-    let session = try model.open(context: ids.count, kvType: .f32)
+    // An adapter may put a prompt of its own before the tokens.
+    let session = try model.open(context: model.adapters.isEmpty ? ids.count : nil, kvType: .f32)
     var adapters: AdapterMixture = []
     if case .mixture(let mixture) = session.activation { adapters = mixture }
     do {

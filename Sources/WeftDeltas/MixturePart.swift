@@ -93,8 +93,10 @@ extension Mixture {
 
     package static let all = Projection.allCases.map { Module.projection($0) } + [.outputHead, .embedding]
 
+    private static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
+
     package init?(name: String) {
-      guard let module = Module.all.first(where: { $0.name == name }) else { return nil }
+      guard let module = Module.byName[name] else { return nil }
       self = module
     }
 

@@ -26,6 +26,8 @@ package final class ActiveMixture {
     let norms: ResidentNorms?
     let gatedPrompts: ResidentGatedPrompts?
     let hidden: ResidentHidden.Table?
+    /// In a stack, those of a lower level act first (`Mixture.Part.level`).
+    let level: Int
     /// Whether scales of several adapters are averaged; otherwise they are multiplied.
     let averagesScales: Bool
     /// The adapter itself, for what a step does once per row or layer.
@@ -63,7 +65,7 @@ package final class ActiveMixture {
           groups: adapter.groupTable, weight: part.weight, weights: tables.0 > 0 ? .allocate(capacity: tables.0) : nil,
           layerWeights: tables.1 > 0 ? .allocate(capacity: tables.1) : nil, embeddingWeight: part.embeddingWeight,
           offset: offset, hasOperations: adapter.hasOperations, norms: adapter.norms,
-          gatedPrompts: adapter.gatedPrompts, hidden: adapter.hidden?.table, averagesScales: averagesScales,
+          gatedPrompts: adapter.gatedPrompts, hidden: adapter.hidden?.table, level: part.level, averagesScales: averagesScales,
           adapter: .passUnretained(adapter)))
       write(part, to: index)
       offset += adapter.width
@@ -91,7 +93,7 @@ package final class ActiveMixture {
   /// changes nothing and returns false. Nothing is allocated or copied. Not during a step.
   package func reweight(_ members: [Member], scales: Mixture.ScaleRule = .multiply) -> Bool {
     guard members.count == adapters.count, averagesScales == (scales == .average),
-      zip(members, adapters).allSatisfy({ $0.adapter === $1 }),
+      zip(members, adapters).allSatisfy({ $0.adapter === $1 }), zip(members, entries).allSatisfy({ $0.part.level == $1.level }),
       zip(members, hasTables).allSatisfy({ $0.part.isUniform != $1 })
     else { return false }
     for index in entries.indices { write(members[index].part, to: index) }

@@ -7,7 +7,7 @@ internal import WeftTensors
 /// What adapters do to hidden states: row by row, in the phases that add to the residual stream.
 extension Step {
   /// answer += what the adapters of a row have at a place where a sublayer's answer is about to be added to the stream. All of
-  /// them read the answer as it came.
+  /// one level read the same answer: that of the sublayer, with what the levels below have added.
   @inline(__always)
   func changeAnswer(_ answer: UnsafeMutablePointer<Float>, _ row: Int, _ layer: Int, _ place: ResidentHidden.Place) {
     guard batch.layout.hiddenCount > 0 else { return }
@@ -19,10 +19,15 @@ extension Step {
   ) {
     let (count, stream) = (config.hiddenSize, workspace.hidden.row(row))
     var sum: UnsafeMutablePointer<Float>?
+    var level = 0
     for entry in batch.layout.entries(of: row) {
       guard let table = entry.hidden else { continue }
       let operations = table.operations(ResidentHidden.index(layer, place))
       guard !operations.isEmpty else { continue }
+      if entry.level != level {
+        if let sum { kernels.add(answer, sum, count: count) }
+        (sum, level) = (nil, entry.level)
+      }
       let weight = entry.weight(layer: layer)
       let scratch = table.scratch + worker.index * table.scratchStride
       for case .bottleneck(let module) in operations {

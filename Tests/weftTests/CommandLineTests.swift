@@ -153,11 +153,49 @@ struct CommandLineTests {
     #expect(model.contains("GGUF model") && model.contains("llama.block_count") && model.contains("blk.*.attn_q.weight"))
     #expect(model.contains("[64, 64]") && model.contains("F32"))
     let adapter = try Weft(["inspect", TestPaths.goldens + "/adapters/plain"]).output
-    #expect(adapter.contains("PEFT adapter") && adapter.contains("lora_alpha") && adapter.contains("lora_A.weight"))
+    #expect(adapter.contains("LoRA adapter") && adapter.contains("lora_alpha") && adapter.contains("lora_A.weight"))
+    #expect(adapter.contains("norm of layer 0"))
     let folder = try Weft(["inspect", TestPaths.sharedData("models/stories260K/hf")]).output
     #expect(folder.contains("Hugging Face model") && folder.contains("hidden_size"))
     let vocabulary = try Weft(["inspect", TestPaths.sharedData("tokenizers/ggml-vocab/ggml-vocab-phi-3.gguf")]).output
     #expect(vocabulary.contains("GGUF vocabulary") && vocabulary.contains("an array of 32064 strings"))
+  }
+
+  // MARK: Adapters
+
+  private static let families = TestPaths.goldens + "/families"
+
+  @Test func adapterFamilies() throws {
+    let table = try Weft(["adapters", "families"])
+    #expect(table.status == 0 && table.output.contains("FourierFT") && table.output.contains("refused, with the reason"))
+    let rows = try #require(try JSON(parsing: Weft(["adapters", "families", "--json"]).output, location: "families").array)
+    #expect(rows.count == table.output.split(separator: "\n").count)
+    let lora = try #require(rows.first)
+    #expect(lora["name"]?.string == "LoRA" && lora["mixing"]?.string == "sum" && lora["fusable"]?.bool == true)
+    #expect(lora["source"]?.string == "https://arxiv.org/abs/2106.09685")
+  }
+
+  @Test func adapterChecks() throws {
+    let fits = try Weft(["adapters", "check", "--model", Self.families + "/bases/llama", Self.families + "/lora-dora"])
+    #expect(fits.status == 0, "\(fits.errors)")
+    for text in ["family      LoRA", "operators   low-rank, scale", "q_proj (", "mixing", "layer 0", "resident"] {
+      #expect(fits.output.contains(text), "\(text) in \(fits.output)")
+    }
+    let other = try Weft(["adapters", "check", "--model", Self.families + "/bases/gpt2", Self.families + "/lora-dora"])
+    #expect(other.status == 65 && other.output.isEmpty && other.errors.contains("is not known"))
+    let refused = try Weft(["adapters", "check", "--model", Self.families + "/bases/llama", Self.families + "/psoft"])
+    #expect(refused.status == 69 && refused.errors.contains("convert_to_lora"))
+    let useless = try Weft([
+      "adapters", "check", "--model", Self.families + "/bases/llama", "--adapter-option", "task=1", Self.families + "/ia3",
+    ])
+    #expect(useless.status == 64 && useless.errors.contains("task"))
+  }
+
+  @Test func inspectOnAModel() throws {
+    let found = try Weft(["inspect", "--model", Self.families + "/bases/llama", Self.families + "/ia3"])
+    #expect(found.status == 0 && found.output.contains("multiplied or averaged"), "\(found.errors)")
+    let plan = try Weft(["inspect", "--plan", "--model", "x", Self.families + "/bases/llama"])
+    #expect(plan.status == 64)
   }
 
   // MARK: Routers

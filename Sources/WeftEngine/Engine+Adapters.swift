@@ -15,9 +15,9 @@ public struct AdapterSummary: Sendable {
   public let baseModel: String?
   /// Weight matrices that it changes.
   public let siteCount: Int
-  /// The smallest and the largest rank.
-  public let ranks: ClosedRange<Int>
-  /// Bytes of its packed factors.
+  /// The smallest and the largest rank; nil when nothing in it has a rank.
+  public let ranks: ClosedRange<Int>?
+  /// Bytes that are resident for the kernels.
   public let byteCount: Int
   /// Counts the loads under this name, from 1: a name that is loaded again is another adapter.
   public let version: Int
@@ -37,7 +37,7 @@ extension Engine {
       let deltas = loaded.adapter.deltas
       return AdapterSummary(
         name: name, family: loaded.adapter.family, baseModel: loaded.adapter.baseModel,
-        siteCount: deltas.operators.count, ranks: deltas.ranks ?? 0...0, byteCount: loaded.resident.byteCount,
+        siteCount: deltas.operators.count, ranks: deltas.ranks, byteCount: loaded.resident.byteCount,
         version: loaded.version, path: loaded.path, isPinned: adapterPool.isPinned(name),
         sequenceCount: (waiting + running).filter { $0.activated.adapters.contains { $0 === loaded } }.count)
     }

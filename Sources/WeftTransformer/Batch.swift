@@ -77,14 +77,17 @@ struct RowLayout {
     hiddenCount = 0
   }
 
+  /// The segment of a row.
+  @inline(__always)
+  func segment(of row: Int) -> Segment {
+    var index = 0
+    while row >= segments[index].firstRow + segments[index].rowCount { index += 1 }
+    return segments[index]
+  }
+
   /// The active adapters of a row.
   @inline(__always)
-  func entries(of row: Int) -> UnsafeBufferPointer<ActiveMixture.Entry> {
-    for index in 0..<segmentCount where row < segments[index].firstRow + segments[index].rowCount {
-      return segments[index].entries
-    }
-    return UnsafeBufferPointer(start: nil, count: 0)
-  }
+  func entries(of row: Int) -> UnsafeBufferPointer<ActiveMixture.Entry> { segment(of: row).entries }
 
   /// Calls `body` with every segment that has some of `rows`, and with those rows.
   @inline(__always)

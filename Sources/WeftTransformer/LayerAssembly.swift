@@ -80,7 +80,8 @@ struct LayerAssembly {
     parts += [nil, nil]
     offsets += [0, 0]
     return LinearGroup(
-      parts: (first, parts[1], parts[2]), offsets: (offsets[0], offsets[1], offsets[2]), site: index)
+      parts: (first, parts[1], parts[2]), offsets: (offsets[0], offsets[1], offsets[2]), site: index,
+      hasScalingProducer: groups[index][0].isBehindAttentionOrActivation)
   }
 
   /// A layer. The expert groups that it points to are the caller's to free.
@@ -110,5 +111,15 @@ struct LayerAssembly {
       attentionOutputNorm: norms[.attentionOutput], feedForwardNorm: norms[.feedForwardInput],
       feedForwardOutputNorm: norms[.feedForwardOutput], attention: group(first), output: group(first + 1),
       feedForward: dense?.0, down: dense?.1, experts: experts)
+  }
+}
+
+extension WeightSite {
+  /// Whether its input is made for it alone: the heads' outputs, or the products of gate and up.
+  fileprivate var isBehindAttentionOrActivation: Bool {
+    switch self {
+    case .layer(_, .output), .layer(_, .down): true
+    case .layer, .expert, .outputHead: false
+    }
   }
 }

@@ -19,6 +19,8 @@ struct LinearGroup {
   let offsets: (Int, Int, Int)
   /// Which factors of an adapter belong here: an index into `ResidentAdapter.groupTable` and `ModelConfig.inputGroups`.
   let site: Int
+  /// Whether what makes the input scales it for adapters that do nothing else to it: see `scalesInputInPlace`.
+  let hasScalingProducer: Bool
 
   @inline(__always)
   func part(_ index: Int) -> Linear? {

@@ -26,14 +26,38 @@ extension LinearGroup {
   func isAdjusted(_ layout: RowLayout) -> Bool {
     guard layout.operationCount > 0 else { return false }
     for index in 0..<layout.segmentCount {
-      for entry in layout.segments[index].entries where entry.groups[site].operations != nil { return true }
+      for entry in layout.segments[index].entries {
+        if entry.groups[site].operations?.pointee.changesOutput == true { return true }
+      }
     }
     return false
   }
 
+  /// Whether all that adapters do to the input of this group is to scale it, with nobody else reading it: then what makes the
+  /// input calls `scaleInput`, and there is no phase before the product.
+  func scalesInputInPlace(_ layout: RowLayout) -> Bool {
+    guard layout.operationCount > 0, hasScalingProducer else { return false }
+    var scales = false
+    for index in 0..<layout.segmentCount {
+      let entries = layout.segments[index].entries
+      guard entries.contains(where: { $0.groups[site].operations?.pointee.changesInput(0) == true }) else { continue }
+      scales = true
+      for entry in entries {
+        let group = entry.groups[site]
+        guard group.a == nil, group.operations.map({ $0.pointee.scalesInPlace }) ?? true else { return false }
+      }
+    }
+    return scales
+  }
+
+  /// Scales some columns of a row of the input in place.
+  func scaleInput(_ x: UnsafeMutablePointer<Float>, columns: Range<Int>, row: Int, layout: RowLayout, _ worker: Worker) {
+    scale(x, .input, layout.segment(of: row).entries, 0, rows: columns, worker)
+  }
+
   /// Whether any row has another input for part `index`.
   func changesInput(_ layout: RowLayout, part index: Int) -> Bool {
-    guard layout.operationCount > 0, part(index) != nil else { return false }
+    guard layout.operationCount > 0, part(index) != nil, !scalesInputInPlace(layout) else { return false }
     for segment in 0..<layout.segmentCount {
       for entry in layout.segments[segment].entries {
         if entry.groups[site].operations?.pointee.changesInput(index) == true { return true }
@@ -53,7 +77,7 @@ extension LinearGroup {
       for row in rows {
         let own = target.row(row)
         own.update(from: x.row(row), count: count)
-        scale(own, .input, segment, index, rows: 0..<count, worker)
+        scale(own, .input, segment.entries, index, rows: 0..<count, worker)
         for entry in segment.entries {
           guard let operations = entry.groups[site].operations?.pointee else { continue }
           let scratch = operations.scratch + worker.index * operations.scratchStride
@@ -87,7 +111,7 @@ extension LinearGroup {
             tiles: tiles, rows: rows.count, accumulate: false)
         }
       }
-      for row in rows { scale(y.row(row) + offset(index), .product, segment, index, rows: outputs, worker) }
+      for row in rows { scale(y.row(row) + offset(index), .product, segment.entries, index, rows: outputs, worker) }
       for entry in segment.entries {
         if let part = entry.groups[site].part(index) {
           kernels.multiply(
@@ -136,7 +160,7 @@ extension LinearGroup {
         for i in 0..<count { y[i] += weight * values[i] }
       }
     }
-    scale(y, .output, segment, index, rows: 0..<count, worker)
+    scale(y, .output, segment.entries, index, rows: 0..<count, worker)
     for entry in segment.entries {
       let weight = entry.weight(group: site, part: index)
       for operation in operations(entry, index) {
@@ -152,11 +176,12 @@ extension LinearGroup {
   /// Multiplies a vector with the scales of one place: with the product of those that multiply, and with 1 + the sum of
   /// weight (f - 1) of those that add.
   private func scale(
-    _ x: UnsafeMutablePointer<Float>, _ place: ScaleDelta.Place, _ segment: Segment, _ index: Int, rows: Range<Int>,
+    _ x: UnsafeMutablePointer<Float>, _ place: ScaleDelta.Place, _ entries: UnsafeBufferPointer<ActiveMixture.Entry>,
+    _ index: Int, rows: Range<Int>,
     _ worker: Worker
   ) {
     var sums = 0
-    for entry in segment.entries {
+    for entry in entries {
       let weight = entry.weight(group: site, part: index)
       for operation in operations(entry, index) {
         guard let (factors, adds) = operation.scale(place) else { continue }
@@ -169,9 +194,9 @@ extension LinearGroup {
         }
       }
     }
-    guard sums > 0, let memory = segment.entries.lazy.compactMap({ scratch($0, worker) }).first else { return }
+    guard sums > 0, let memory = entries.lazy.compactMap({ scratch($0, worker) }).first else { return }
     for i in rows { memory[i] = 1 }
-    for entry in segment.entries {
+    for entry in entries {
       let weight = entry.weight(group: site, part: index)
       for operation in operations(entry, index) {
         guard let (factors, adds) = operation.scale(place), adds || entry.averagesScales else { continue }

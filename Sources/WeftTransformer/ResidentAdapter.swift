@@ -158,7 +158,9 @@ package final class ResidentAdapter: @unchecked Sendable {
     while parts.count < 3 { parts.append(UnsafeBufferPointer(start: nil, count: 0)) }
     let changes = parts.map { $0.contains(where: \.isOfInput) }
     return ResidentOperations(
-      parts: (parts[0], parts[1], parts[2]), changesInput: (changes[0], changes[1], changes[2]), scratch: scratch.0,
+      parts: (parts[0], parts[1], parts[2]), changesInput: (changes[0], changes[1], changes[2]),
+      changesOutput: parts.contains { $0.contains { !$0.isOfInput } },
+      scalesInPlace: operators.count == 1 && operators[0].allSatisfy(\.isInputScale), scratch: scratch.0,
       scratchStride: scratch.stride)
   }
 
@@ -249,5 +251,11 @@ package final class ResidentAdapter: @unchecked Sendable {
     }
     let rows = converted.reduce(0) { $0 + $1.rows }
     return Tensor(dtype: dtype, shape: [rows, converted[0].columns], storage: storage, offset: 0)!
+  }
+}
+
+extension DeltaOperator {
+  fileprivate var isInputScale: Bool {
+    if case .scale(let delta) = self { delta.place == .input } else { false }
   }
 }

@@ -18,6 +18,8 @@ enum ResidentOperation {
   case outputScale(UnsafePointer<Float>, shift: UnsafePointer<Float>?, sums: Bool)
   case planes(cosines: UnsafePointer<Float>, sines: UnsafePointer<Float>, group: Int)
 
+  var isInputScale: Bool { if case .inputScale = self { true } else { false } }
+
   var isOfInput: Bool {
     switch self {
     case .inputScale, .blocks, .reflections: true
@@ -32,6 +34,11 @@ struct ResidentOperations {
   var parts: (List, List, List)
   /// Whether any of a part changes the input.
   var changesInput: (Bool, Bool, Bool)
+  /// Whether any does more than that.
+  var changesOutput: Bool
+  /// Whether it only scales the input of a group of one part, and the adapter has no low rank there, which would read the input as
+  /// it was: then what makes the input scales it where it lies.
+  var scalesInPlace: Bool
   /// Memory for vectors, of each thread: `scratchStride` floats apart.
   let scratch: UnsafeMutablePointer<Float>
   let scratchStride: Int

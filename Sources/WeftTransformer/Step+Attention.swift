@@ -60,6 +60,7 @@ extension Step {
     let memory = workspace.attentionOut.narrowed(to: width * keyValueHeads)
     // Where heads and blocks of 32 columns have common boundaries, a slice quantises what it wrote.
     let inPlace = quantize && width % MatrixView.blockColumns == 0
+    let scales = layer.output.scalesInputInPlace(batch.layout)
     var total = 0
     for index in 0..<batch.segmentCount { total += (batch.layout.segments[index].rowCount + grain - 1) / grain }
     worker.slices(total * keyValueHeads, grain: 1) { claimed in
@@ -85,6 +86,12 @@ extension Step {
       if batch.layout.gatedPromptCount > 0 {
         addGatedPrompts(
           layerIndex, layer, head: head, rows: row..<row + rows, of: segment, isProjected: true, to: memory)
+      }
+      if scales {
+        for row in row..<row + rows {
+          layer.output.scaleInput(
+            memory.row(row), columns: head * width..<(head + 1) * width, row: row, layout: batch.layout, worker)
+        }
       }
       if inPlace {
         for row in row..<row + rows {

@@ -224,6 +224,7 @@ struct Step {
     for part in 0..<(config.isGated ? 2 : 1) {
       group.finish(memory, part: part, tiles: tiles, rows: rows, layout: layout, low: low, kernels)
     }
+    let scales = down.scalesInputInPlace(layout)
     for row in rows {
       let gate = memory.row(row) + columns.lowerBound
       switch config.activation {
@@ -231,6 +232,7 @@ struct Step {
       case .geglu: kernels.geglu(gate, up: gate + group.offset(1), count: columns.count)
       case .gelu: kernels.gelu(gate, count: columns.count)
       }
+      if scales { down.scaleInput(gate - columns.lowerBound, columns: columns, row: row, layout: layout, worker) }
       if down.wantsQuantizedInput {
         memory.quantize(row: row, begin: columns.lowerBound, end: columns.upperBound, kernels)
       }

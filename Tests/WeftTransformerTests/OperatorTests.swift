@@ -43,6 +43,12 @@ struct OperatorTests {
     ("two low ranks", { try [low($0, &$1), low($0, &$1)] }, 3e-6),
     ("dense", { try [dense($0, &$1)] }, 3e-6),
     ("input scale", { [.scale(try ScaleDelta(.input, vector($0.in, &$1)))] }, 3e-6),
+    ("input scale beside low rank", { try [.scale(ScaleDelta(.input, vector($0.in, &$1))), low($0, &$1)] }, 3e-6),
+    (
+      "two input scales",
+      { try [.scale(ScaleDelta(.input, vector($0.in, &$1))), .scale(ScaleDelta(.input, vector($0.in, &$1)))] },
+      3e-6
+    ),
     ("product scale", { [.scale(try ScaleDelta(.product, vector($0.out, &$1), combination: .sum))] }, 3e-6),
     (
       "output scale and shift",

@@ -20,7 +20,7 @@ struct DemoTests {
     let notes = chat.errors.split(separator: "\n")
     #expect(notes.count { $0.contains("tokens/s") } == 2, "\(chat.errors)")
     #expect(notes.first?.hasPrefix("numbers") == true && notes.last?.hasPrefix("base") == true, "\(chat.errors)")
-    #expect(chat.errors.contains("error: adapter 'nope'") && chat.output.contains("LoRA, rank"))
+    #expect(chat.errors.contains("error: adapter nope:") && chat.output.contains("LoRA, rank"))
   }
 
   @Test func settings() throws {

@@ -154,12 +154,13 @@ struct Conversation {
     let adapters = session.engine.adapters
     let width = adapters.map(\.name.count).max() ?? 0
     for adapter in adapters {
-      let ranks = adapter.ranks
-      let rank = ranks.lowerBound == ranks.upperBound ? "\(ranks.lowerBound)" : "\(ranks.lowerBound)-\(ranks.upperBound)"
+      let rank = adapter.ranks.map { ranks in
+        ", rank \(ranks.lowerBound)" + (ranks.count == 1 ? "" : "-\(ranks.upperBound)")
+      }
       let active = weights[adapter.name].map { $0 == 1 ? "  active" : "  active, weight \($0)" } ?? ""
       print(
         "  " + Readable.padded(adapter.name, width)
-          + Terminal.styled("  \(adapter.family), rank \(rank), \(Readable.bytes(adapter.byteCount))", .dim) + active)
+          + Terminal.styled("  \(adapter.family)\(rank ?? ""), \(Readable.bytes(adapter.byteCount))", .dim) + active)
     }
     show(adapters.isEmpty ? "no adapter is loaded; begin with --adapter NAME=PATH" : whoAnswers)
   }

@@ -31,6 +31,8 @@ struct AdapterFolder {
   /// The metadata of a safetensors file.
   let metadata: [String: String]
   private let tensors: [String: Tensor]
+  /// The file of the tensors in memory, once one was taken.
+  private var wholeCopy: Storage?
   private var untaken: Set<String>
   /// Names that a family knows how to read, whether or not it took them.
   private var recognized: Set<String> = []
@@ -109,16 +111,32 @@ struct AdapterFolder {
   /// Copies a tensor that is one of `tensorNames` into memory of its own and checks that its numbers are finite.
   mutating func take(_ name: String) throws(AdapterError) -> Tensor {
     guard let mapped = tensors[name] else { throw .missingTensor(location: tensorsLocation, tensor: name) }
-    let storage: Storage
-    do throws(StorageError) {
-      storage = try Storage(copying: UnsafeRawBufferPointer(start: mapped.base, count: mapped.byteCount))
-    } catch { throw .storage(error) }
-    guard let copy = Tensor(dtype: mapped.dtype, shape: mapped.shape, storage: storage, offset: 0) else {
-      preconditionFailure("a copy has the size of its original")
-    }
+    let copy = try copy(of: mapped)
     if let index = copy.firstNonFinite() { throw .nonFinite(location: tensorsLocation, tensor: name, index: index) }
     untaken.remove(name)
     return copy
+  }
+
+  /// A tensor of a safetensors file is part of one copy of the whole file, made with the first: adapters are used whole. What lies
+  /// unaligned there, and tensors of GGUF, are copied one by one.
+  private mutating func copy(of mapped: Tensor) throws(AdapterError) -> Tensor {
+    do throws(StorageError) {
+      var (storage, offset) = (mapped.storage, mapped.offset)
+      let isGGUF = if case .gguf = form { true } else { false }
+      if isGGUF || offset % 8 != 0 {
+        storage = try Storage(copying: UnsafeRawBufferPointer(start: mapped.base, count: mapped.byteCount))
+        offset = 0
+      } else if let wholeCopy {
+        storage = wholeCopy
+      } else {
+        storage = try Storage(copying: UnsafeRawBufferPointer(mapped.storage.bytes))
+        wholeCopy = storage
+      }
+      guard let copy = Tensor(dtype: mapped.dtype, shape: mapped.shape, storage: storage, offset: offset) else {
+        preconditionFailure("a copy has the size of its original")
+      }
+      return copy
+    } catch { throw .storage(error) }
   }
 
   /// Whether a folder holds the configuration of an adapter.

@@ -37,7 +37,7 @@ package struct PackedMatrix: @unchecked Sendable {
   package let view: MatrixView
 
   /// Bytes of memory.
-  package var byteCount: Int { storage.bytes.count }
+  package let byteCount: Int
 
   /// Bytes of memory that packing a tensor takes.
   package static func byteCount(of tensor: Tensor) -> Int {
@@ -47,10 +47,19 @@ package struct PackedMatrix: @unchecked Sendable {
   /// Packs `tensor` ([out, in]), all threads together. The dtype must be a weight format.
   /// - Parameter rowMap: for every row of the result the row of the tensor it comes from; nil for the identity.
   package init(_ tensor: Tensor, rowMap: [Int32]? = nil, pool: ThreadPool) throws(StorageError) {
+    let storage = try Storage(unwritten: PackedMatrix.byteCount(of: tensor))
+    self.init(tensor, rowMap: rowMap, in: storage, at: 0, pool: pool)
+  }
+
+  /// The same in memory that other matrices may share: from byte `offset`, a multiple of 64, on.
+  package init(_ tensor: Tensor, rowMap: [Int32]? = nil, in storage: Storage, at offset: Int, pool: ThreadPool) {
     precondition(tensor.dtype.isWeight)
-    storage = try Storage(byteCount: PackedMatrix.byteCount(of: tensor))
+    let bytes = PackedMatrix.byteCount(of: tensor)
+    precondition(offset >= 0 && offset % 64 == 0 && offset + bytes <= storage.bytes.count)
+    self.storage = storage
+    byteCount = bytes
     view = MatrixView(
-      base: UnsafeRawPointer(storage.base), dtype: tensor.dtype, rows: tensor.rows, columns: tensor.columns)
+      base: UnsafeRawPointer(storage.base + offset), dtype: tensor.dtype, rows: tensor.rows, columns: tensor.columns)
     repack(tensor, rowMap: rowMap, pool: pool)
   }
 
@@ -58,12 +67,13 @@ package struct PackedMatrix: @unchecked Sendable {
   package func repack(_ tensor: Tensor, rowMap: [Int32]? = nil, pool: ThreadPool) {
     precondition(tensor.dtype == view.dtype && tensor.rows == view.rows && tensor.columns == view.columns)
     precondition(rowMap.map { $0.count == tensor.rows && $0.allSatisfy { $0 >= 0 && $0 < tensor.rows } } ?? true)
-    let (destination, tiles) = (storage, view.tileCount)
+    let (destination, tiles) = (UnsafeMutableRawPointer(mutating: view.base), view.tileCount)
+    defer { withExtendedLifetime(storage) {} }
     pool.run { worker in
       worker.slices(tiles, grain: 16) { range in
         let pack = { (map: UnsafePointer<Int32>?) in
           weft_pack(
-            destination.base, Int32(tensor.dtype.rawValue), tensor.base, tensor.rowBytes, tensor.rows, tensor.columns,
+            destination, Int32(tensor.dtype.rawValue), tensor.base, tensor.rowBytes, tensor.rows, tensor.columns,
             range.lowerBound, range.upperBound, map)
         }
         if let rowMap { rowMap.withUnsafeBufferPointer { pack($0.baseAddress) } } else { pack(nil) }

@@ -38,15 +38,22 @@ package final class Storage: @unchecked Sendable {
   }
 
   /// Reserves `byteCount` zeroed bytes, aligned to 64 bytes.
-  package init(byteCount: Int) throws(StorageError) {
+  package convenience init(byteCount: Int) throws(StorageError) {
+    try self.init(unwritten: byteCount)
+    // Pages come from the system as zeros.
+    if origin == .heap { memset(base, 0, byteCount) }
+  }
+
+  /// Reserves `byteCount` bytes, aligned to 64 bytes, with anything in them: for callers that write them all.
+  package init(unwritten byteCount: Int) throws(StorageError) {
     guard byteCount >= 0 else { throw .outOfMemory(bytes: byteCount) }
     var address: UnsafeMutableRawPointer?
     if byteCount >= Storage.pagesFrom {
       address = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
       if address == MAP_FAILED { address = nil }
       if let address { madvise(address, byteCount, MADV_HUGEPAGE) }
-    } else if posix_memalign(&address, 64, max(byteCount, 1)) == 0, let address {
-      memset(address, 0, byteCount)
+    } else if posix_memalign(&address, 64, max(byteCount, 1)) != 0 {
+      address = nil
     }
     guard let address else { throw .outOfMemory(bytes: byteCount) }
     bytes = UnsafeMutableRawBufferPointer(start: address, count: byteCount)
@@ -54,13 +61,8 @@ package final class Storage: @unchecked Sendable {
   }
 
   /// Memory of its own with a copy of these bytes, aligned to 64 bytes.
-  package init(copying source: UnsafeRawBufferPointer) throws(StorageError) {
-    var address: UnsafeMutableRawPointer?
-    guard posix_memalign(&address, 64, max(source.count, 1)) == 0, let address else {
-      throw .outOfMemory(bytes: source.count)
-    }
-    bytes = UnsafeMutableRawBufferPointer(start: address, count: source.count)
-    origin = .heap
+  package convenience init(copying source: UnsafeRawBufferPointer) throws(StorageError) {
+    try self.init(unwritten: source.count)
     if source.count > 0 { bytes.copyMemory(from: source) }
   }
 

@@ -67,7 +67,7 @@ package final class ResidentAdapter: @unchecked Sendable {
   package init(
     _ deltas: DeltaSet, groups sites: [[WeightSite]], pool: ThreadPool, threads: Int? = nil
   ) throws(ResidentError) {
-    let memory = ResidentMemory()
+    let memory = ResidentMemory(expectedBytes: deltas.byteCount)
     var built: [Group] = []
     var extras: [(group: Int, operations: ResidentOperations)] = []
     let scratch = try ResidentAdapter.reserveScratch(deltas, threads: threads ?? pool.threadCount, memory)
@@ -243,7 +243,7 @@ package final class ResidentAdapter: @unchecked Sendable {
   /// The rows of several matrices under each other.
   private static func stack(_ tensors: [Tensor], dtype: DType) throws(StorageError) -> Tensor {
     let converted = try tensors.map { tensor throws(StorageError) in try tensor.converted(to: dtype) }
-    let storage = try Storage(byteCount: converted.reduce(0) { $0 + $1.byteCount })
+    let storage = try Storage(unwritten: converted.reduce(0) { $0 + $1.byteCount })
     var offset = 0
     for tensor in converted {
       (storage.base + offset).copyMemory(from: tensor.base, byteCount: tensor.byteCount)

@@ -65,8 +65,15 @@ struct ResidentOperations {
 /// Memory that belongs to a resident adapter: numbers, matrices and operators that steps reach through pointers.
 final class ResidentMemory {
   private(set) var byteCount = 0
+  /// Bytes that packed matrices will take, as far as that is known.
+  private let expectedBytes: Int
+
+  init(expectedBytes: Int) { self.expectedBytes = expectedBytes }
+
   private var storages: [Storage] = []
   private var matrices: [PackedMatrix] = []
+  /// Where the next matrix is packed, and how much of it is taken.
+  private var arena: (storage: Storage, used: Int)?
   /// What is packed, by where it came from. Sources stay alive meanwhile, so that an address means one matrix.
   private var views: [TensorPlace: MatrixView] = [:]
   private var sources: [Storage] = []
@@ -112,7 +119,15 @@ final class ResidentMemory {
   func pack(_ tensor: Tensor, _ pool: ThreadPool) throws(StorageError) -> MatrixView {
     let place = TensorPlace(tensor)
     if let view = views[place] { return view }
-    let matrix = try PackedMatrix(tensor, pool: pool)
+    let bytes = (PackedMatrix.byteCount(of: tensor) + 63) / 64 * 64
+    if arena.map({ $0.used + bytes > $0.storage.bytes.count }) ?? true {
+      // One large piece rather than many small ones: the system gives it in large pages, and only those that are written.
+      let size = max(bytes, arena == nil ? expectedBytes : byteCount / 8)
+      arena = (try Storage(unwritten: size), 0)
+    }
+    guard let (storage, used) = arena else { preconditionFailure("an arena was just made") }
+    let matrix = PackedMatrix(tensor, in: storage, at: used, pool: pool)
+    arena = (storage, used + bytes)
     matrices.append(matrix)
     sources.append(tensor.storage)
     views[place] = matrix.view
@@ -124,6 +139,7 @@ final class ResidentMemory {
   func finishPacking() {
     views = [:]
     sources = []
+    arena = nil
   }
 
   func keep(_ matrix: StructuredMatrix) -> Unmanaged<StructuredMatrix> {

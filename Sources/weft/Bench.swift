@@ -51,10 +51,7 @@ struct Bench: ParsableCommand {
       options: EngineOptions(
         threads: threads, contextLength: prefill + decode + 1, maximumSequences: 1, kvType: kvType ?? .f16,
         reusesPrefixes: reusePrefixes))
-    for adapter in adapters {
-      guard let path = adapter.path else { throw ValidationError("--adapter: expected NAME=PATH, found \(adapter.name)") }
-      try engine.loadAdapter(adapter.name, from: path)
-    }
+    let loading = try loadTimes(engine)
     let active = try mixture.map { try AdapterMixture(parsing: $0) } ?? AdapterMixture(adapters.map(\.weighted))
     let loaded = MemoryPlan.residentBytes ?? 0
     var prefillSpeeds: [Double] = []
@@ -76,6 +73,7 @@ struct Bench: ParsableCommand {
       print(
         "{\"prefill_tokens_per_second\": \(prefillSpeed), \"decode_tokens_per_second\": \(decodeSpeed), \"threads\": \(engine.model.threads), "
           + "\"isa\": \"\(engine.model.isa)\", \"adapters\": \(adapters.count), \"planned_bytes\": \(planned), "
+          + "\"load_milliseconds\": \(loading.isEmpty ? 0 : median(loading)), "
           + "\"activate_microseconds\": \(activation.activate), \"reweight_microseconds\": \(activation.reweight.map { "\($0)" } ?? "null"), "
           + "\"loaded_bytes\": \(loaded), \"full_bytes\": \(full)}")
     } else {
@@ -83,7 +81,8 @@ struct Bench: ParsableCommand {
       print("\(model): \(threads), \(engine.model.isa), \(Readable.count(adapters.count, "adapter"))")
       print("  prefill of \(prefill): \(Readable.decimal(prefillSpeed, digits: 1)) tokens/s")
       print("  decode of \(decode): \(Readable.decimal(decodeSpeed, digits: 1)) tokens/s")
-      if !adapters.isEmpty {
+      if !loading.isEmpty {
+        print("  loading an adapter: \(Readable.decimal(median(loading), digits: 1)) ms")
         print(
           "  activating \(active): \(Readable.decimal(activation.activate, digits: 1)) µs, "
             + "with other weights: "
@@ -93,6 +92,24 @@ struct Bench: ParsableCommand {
         "  memory: \(Readable.bytes(planned)) planned, \(Readable.bytes(loaded)) loaded, "
           + "\(Readable.bytes(full)) with a full context")
     }
+  }
+
+  /// Loads the adapters, and gives the milliseconds of reading each of them five times more, until it could be installed: files
+  /// are in the page cache then.
+  private func loadTimes(_ engine: Engine) throws -> [Double] {
+    var times: [Double] = []
+    for adapter in adapters {
+      guard let path = adapter.path else { throw ValidationError("--adapter: expected NAME=PATH, found \(adapter.name)") }
+      try engine.loadAdapter(adapter.name, from: path)
+      let loader = engine.adapterLoader
+      for _ in 0..<5 {
+        let begin = ContinuousClock.now
+        _ = try loader.prepare(adapter.name, from: path)
+        let (seconds, attoseconds) = begin.duration(to: .now).components
+        times.append(Double(seconds) * 1e3 + Double(attoseconds) * 1e-15)
+      }
+    }
+    return times
   }
 
   /// Microseconds of activating a mixture in a sequence that had none, and of giving it other weights there; nil for a mixture

@@ -67,7 +67,7 @@ package final class ResidentAdapter: @unchecked Sendable {
   package init(
     _ deltas: DeltaSet, groups sites: [[WeightSite]], pool: ThreadPool, threads: Int? = nil
   ) throws(ResidentError) {
-    let memory = ResidentMemory(expectedBytes: deltas.byteCount)
+    let memory = ResidentMemory(expectedBytes: ResidentAdapter.packedBytes(deltas))
     var built: [Group] = []
     var extras: [(group: Int, operations: ResidentOperations)] = []
     let scratch = try ResidentAdapter.reserveScratch(deltas, threads: threads ?? pool.threadCount, memory)
@@ -119,6 +119,14 @@ package final class ResidentAdapter: @unchecked Sendable {
 
   /// One per input group of the base, in order. Valid while this object lives.
   var groupTable: UnsafePointer<Group> { UnsafePointer(groups.baseAddress!) }
+
+  /// What the factors of low rank take when they are packed, at most.
+  private static func packedBytes(_ deltas: DeltaSet) -> Int {
+    deltas.operators.values.joined().reduce(0) { sum, delta in
+      guard case .lowRank(let factors) = delta else { return sum }
+      return sum + PackedMatrix.byteCount(of: factors.a) + PackedMatrix.byteCount(of: factors.b)
+    }
+  }
 
   /// A vector as long as any that an operation turns, and what structured operators ask for, for every thread.
   private static func reserveScratch(

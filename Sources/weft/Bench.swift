@@ -51,7 +51,7 @@ struct Bench: ParsableCommand {
       options: EngineOptions(
         threads: threads, contextLength: prefill + decode + 1, maximumSequences: 1, kvType: kvType ?? .f16,
         reusesPrefixes: reusePrefixes))
-    let loading = try loadTimes(engine)
+    for adapter in adapters { try engine.loadAdapter(adapter.name, from: try path(of: adapter)) }
     let active = try mixture.map { try AdapterMixture(parsing: $0) } ?? AdapterMixture(adapters.map(\.weighted))
     let loaded = MemoryPlan.residentBytes ?? 0
     var prefillSpeeds: [Double] = []
@@ -69,6 +69,7 @@ struct Bench: ParsableCommand {
     let (prefillSpeed, decodeSpeed) = (median(prefillSpeeds), median(decodeSpeeds))
     let activation = try activationTimes(engine, active)
     let (planned, full) = (engine.memoryPlan.byteCount, MemoryPlan.residentBytes ?? 0)
+    let loading = try loadTimes(engine)
     if json {
       print(
         "{\"prefill_tokens_per_second\": \(prefillSpeed), \"decode_tokens_per_second\": \(decodeSpeed), \"threads\": \(engine.model.threads), "
@@ -94,17 +95,19 @@ struct Bench: ParsableCommand {
     }
   }
 
-  /// Loads the adapters, and gives the milliseconds of reading each of them five times more, until it could be installed: files
-  /// are in the page cache then.
+  private func path(of adapter: AdapterArgument) throws -> String {
+    guard let path = adapter.path else { throw ValidationError("--adapter: expected NAME=PATH, found \(adapter.name)") }
+    return path
+  }
+
+  /// Milliseconds of reading each adapter, five times, until it could be installed: files are in the page cache by now.
   private func loadTimes(_ engine: Engine) throws -> [Double] {
+    let loader = engine.adapterLoader
     var times: [Double] = []
     for adapter in adapters {
-      guard let path = adapter.path else { throw ValidationError("--adapter: expected NAME=PATH, found \(adapter.name)") }
-      try engine.loadAdapter(adapter.name, from: path)
-      let loader = engine.adapterLoader
       for _ in 0..<5 {
         let begin = ContinuousClock.now
-        _ = try loader.prepare(adapter.name, from: path)
+        _ = try loader.prepare(adapter.name, from: path(of: adapter))
         let (seconds, attoseconds) = begin.duration(to: .now).components
         times.append(Double(seconds) * 1e3 + Double(attoseconds) * 1e-15)
       }

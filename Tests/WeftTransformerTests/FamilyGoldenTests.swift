@@ -159,10 +159,12 @@ struct FamilyQuantizedTests {
       errors.append(relativeError(runner.logits(tokens, mixture: try runner.mixture(family)), expected))
     }
     errors.sort()
-    #expect(!errors.isEmpty)
-    // Measured: 3.9e-7 at most, but for one adapter of 87 on llama in Q8_0: 3.7e-3.
-    let moved = errors.filter { $0 > 7.8e-7 }
-    #expect(moved.count <= 1 && moved.allSatisfy { $0 <= 7.4e-3 }, "\(errors.suffix(3))")
+    // What changes more than linear maps is compared elsewhere: on the tied base nothing is left.
+    #expect(errors.isEmpty == (base.name == "llama-tied"))
+    // Measured: 4.2e-7 at most, but for one adapter of 87 on llama: 3.7e-3 in Q8_0, 8.6e-3 in Q4_0.
+    let moved = errors.filter { $0 > 8.4e-7 }
+    let step: Float = base.dtype == .q8_0 ? 7.4e-3 : 1.72e-2
+    #expect(moved.count <= 1 && moved.allSatisfy { $0 <= step }, "\(errors.suffix(3))")
   }
 
   /// The same change with one dense matrix at each linear map; nil where something else is changed too, or where only low rank

@@ -5,19 +5,10 @@ package import WeftFormats
 internal import WeftTensors
 
 extension ModelWeights {
-  /// What adapters are read for: the shape, and the weights of the file.
-  package var base: BaseModel {
-    ModelWeights.base(
-      shape, sources: sources, biases: biases, norms: norms, embedding: embedding, positions: positions)
-  }
-
   /// What adapters are read for, of a model that is not packed.
   /// - Parameter layers: as in `init`.
   package static func base(of checkpoint: Checkpoint, layers: [Int]? = nil) throws(ModelError) -> BaseModel {
-    let parts = try WeightSources(checkpoint, readsValues: true, layers: layers)
-    return base(
-      parts.shape, sources: parts.matrices, biases: parts.biases, norms: parts.normSources,
-      embedding: parts.embedding.tensor, positions: parts.positions?.tensor)
+    base(of: try WeightSources(checkpoint, readsValues: true, layers: layers))
   }
 
   /// Reads a model like that of `base`, without packing it: a fine-tuned one, whose weights are compared with the base's.
@@ -27,20 +18,20 @@ extension ModelWeights {
     do { return try base(of: checkpoint) } catch { throw BaseModel.OpenError(reason: error.description) }
   }
 
-  private static func base(
-    _ shape: BaseShape, sources: [WeightSite: Source], biases: [WeightSite: Storage],
-    norms: [NormSite: WeightReader.NormSource], embedding: Tensor, positions: Tensor?
-  ) -> BaseModel {
+  /// The values are those of the file, whatever is fused: biases and norms are copied, matrices are read from the file.
+  static func base(of parts: WeightSources) -> BaseModel {
+    let (sources, embedding, positions) = (parts.matrices, parts.embedding.tensor, parts.positions?.tensor)
+    let biases = parts.biases.mapValues(floats)
+    let norms = parts.normSources.mapValues { (weight: floats($0.weight), bias: $0.bias.map(floats)) }
     let values = BaseModel.Values(
-      weight: { site in sources[site].map(ModelWeights.values) ?? [] },
-      bias: { site in biases[site].map(ModelWeights.floats) },
+      weight: { site in sources[site].map(ModelWeights.values) ?? [] }, bias: { site in biases[site] },
       embedding: { tokens in embedding.slice(rows: tokens).floats() },
       norm: { site in
         guard let norm = norms[site] else { return nil }
         // Norms of a file are finite, and as long as their biases: this cannot fail.
-        return try? NormReplacement(weight: floats(norm.weight), bias: norm.bias.map(floats))
+        return try? NormReplacement(weight: norm.weight, bias: norm.bias)
       }, positions: { positions?.floats() ?? [] })
-    return BaseModel(shape: shape, values: values, open: { path throws(BaseModel.OpenError) in try open(path) })
+    return BaseModel(shape: parts.shape, values: values, open: { path throws(BaseModel.OpenError) in try open(path) })
   }
 
   /// W [out * in] of the file, in transformers' order of rows.

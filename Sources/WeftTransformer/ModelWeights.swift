@@ -27,8 +27,10 @@ package final class ModelWeights: @unchecked Sendable {
   let outputNorm: DecoderLayer.Norm
   /// True when the head is a matrix of its own.
   package var hasOutputHead: Bool { !shape.isTied }
+  /// What adapters are read for: the shape, and the values of the file.
+  package let base: BaseModel
   /// What deltas may attach to.
-  package let shape: BaseShape
+  package var shape: BaseShape { base.shape }
   /// What reads the same activations: `ResidentAdapter` is made for it.
   package let inputGroups: [[WeightSite]]
   let sources: [WeightSite: Source]
@@ -87,7 +89,7 @@ package final class ModelWeights: @unchecked Sendable {
     self.layers = layers
     head = assembly.group(parts.groups.count - 1)
     outputNorm = parts.outputNorm.view
-    shape = parts.shape
+    base = ModelWeights.base(of: parts)
     inputGroups = parts.groups
     sources = parts.matrices
     otherPartTensors = parts.otherPartTensors

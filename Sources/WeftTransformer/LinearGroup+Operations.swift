@@ -96,8 +96,12 @@ extension LinearGroup {
   }
 
   /// Everything behind the product, for one part of some rows.
+  /// - Parameters:
+  ///   - x: the input as it was.
+  ///   - changed: the input that the weight reads.
   func adjust(
-    _ y: Activations, part index: Int, _ x: Activations, rows: Range<Int>, layout: RowLayout, low: Activations,
+    _ y: Activations, part index: Int, _ x: Activations, changed: Activations, rows: Range<Int>, layout: RowLayout,
+    low: Activations,
     _ kernels: Kernels, _ worker: Worker
   ) {
     guard let linear = part(index) else { return }
@@ -107,8 +111,8 @@ extension LinearGroup {
       for entry in segment.entries {
         for case .replace(let matrix) in operations(entry, index) {
           kernels.multiply(
-            y.row(rows.lowerBound) + offset(index), yStride: y.stride, matrix, x.row(rows.lowerBound), xStride: x.stride * 4,
-            tiles: tiles, rows: rows.count, accumulate: false)
+            y.row(rows.lowerBound) + offset(index), yStride: y.stride, matrix, changed.row(rows.lowerBound),
+            xStride: changed.stride * 4, tiles: tiles, rows: rows.count, accumulate: false)
         }
       }
       for row in rows { scale(y.row(row) + offset(index), .product, segment.entries, index, rows: outputs, worker) }
@@ -194,7 +198,9 @@ extension LinearGroup {
         }
       }
     }
-    guard sums > 0, let memory = entries.lazy.compactMap({ scratch($0, worker) }).first else { return }
+    // The memory of an adapter is as long as its own vectors: that of one with a scale here.
+    let owner = entries.lazy.filter { entry in operations(entry, index).contains { $0.scale(place) != nil } }.first
+    guard sums > 0, let memory = owner.flatMap({ scratch($0, worker) }) else { return }
     for i in rows { memory[i] = 1 }
     for entry in entries {
       let weight = entry.weight(group: site, part: index)

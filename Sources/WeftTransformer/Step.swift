@@ -90,7 +90,8 @@ struct Step {
     worker.barrier()
     guard group.isAdjusted(layout) else { return }
     overPartsAndRows(layout) { part, rows in
-      group.adjust(y, part: part, x, rows: rows, layout: layout, low: workspace.low, kernels, worker)
+      group.adjust(
+        y, part: part, x, changed: changed?[part] ?? x, rows: rows, layout: layout, low: workspace.low, kernels, worker)
     }
   }
 

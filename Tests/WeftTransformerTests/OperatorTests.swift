@@ -146,6 +146,25 @@ struct OperatorTests {
     #expect(relativeError(runner.logits(Self.tokens), beside) <= 3.7e-6)
   }
 
+  /// Adapters of different operators at one place: each has memory for its own vectors only.
+  @Test func adaptersOfDifferentOperators() throws {
+    let runner = try ModelRunner(ModelRunner.golden("biases"))
+    let makes: [Make] = [
+      { [.bias(try BiasDelta($1.floats($0.out)))] },
+      { [.scale(try ScaleDelta(.product, Self.vector($0.out, &$1), combination: .sum))] },
+      { size, numbers in
+        let values = numbers.floats(size.out * size.in, in: -0.2...0.2)
+        return [.replace(try WeightReplacement(Tensor(values, shape: [size.out, size.in])))]
+      },
+      { try [Self.blocks($0.in, &$1)] },
+    ]
+    let sets = try makes.enumerated().map { try Self.deltas($1, runner, seed: UInt64($0)) }
+    let members = try sets.map { (adapter: try Self.resident($0, runner), weight: Float(1)) }
+    let beside = runner.logits(Self.tokens, mixture: ActiveMixture(members))
+    try runner.weights.fuse(sets.map { ($0, .test(1)) })
+    #expect(relativeError(runner.logits(Self.tokens), beside) <= 6e-6)
+  }
+
   /// Rows under different mixtures, and more threads, change no bit.
   @Test func batchesAndThreads() throws {
     let alone = try ModelRunner(ModelRunner.golden("biases"), threads: 1)

@@ -198,9 +198,10 @@ extension LinearGroup {
         }
       }
     }
+    guard sums > 0 else { return }
     // The memory of an adapter is as long as its own vectors: that of one with a scale here.
     let owner = entries.lazy.filter { entry in operations(entry, index).contains { $0.scale(place) != nil } }.first
-    guard sums > 0, let memory = owner.flatMap({ scratch($0, worker) }) else { return }
+    guard let memory = owner.flatMap({ scratch($0, worker) }) else { return }
     for i in rows { memory[i] = 1 }
     for entry in entries {
       let weight = entry.weight(group: site, part: index)

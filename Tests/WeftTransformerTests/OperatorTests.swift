@@ -162,7 +162,8 @@ struct OperatorTests {
     let members = try sets.map { (adapter: try Self.resident($0, runner), weight: Float(1)) }
     let beside = runner.logits(Self.tokens, mixture: ActiveMixture(members))
     try runner.weights.fuse(sets.map { ($0, .test(1)) })
-    #expect(relativeError(runner.logits(Self.tokens), beside) <= 6e-6)
+    // Measured: 2.8e-7.
+    #expect(relativeError(runner.logits(Self.tokens), beside) <= 5.6e-7)
   }
 
   /// Rows under different mixtures, and more threads, change no bit.

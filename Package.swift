@@ -5,18 +5,19 @@ import PackageDescription
 // Bottom-up: an entry names only earlier ones. tools/check_layout.py holds every `import` to this list.
 let modules: [(name: String, imports: [String])] = [
   ("WeftTensors", ["CWeftKernels", "CLAPACK"]),
-  ("WeftFormats", ["WeftTensors", "CCJSON"]),
+  ("WeftFormats", ["WeftTensors", "CCJSON", "CZstandard", "CCrypto"]),
   ("WeftTokenizers", ["WeftTensors", "WeftFormats", "CPCRE2", "CUTF8Proc"]),
   ("WeftGrammar", ["WeftFormats"]),
   ("WeftDeltas", ["WeftTensors"]),
   ("WeftAdapters", ["WeftTensors", "WeftFormats", "WeftDeltas", "CPCRE2"]),
+  ("WeftFusion", ["WeftTensors", "WeftFormats", "WeftDeltas", "WeftAdapters"]),
   ("WeftRouting", ["WeftTensors", "WeftFormats"]),
   ("WeftTransformer", ["WeftTensors", "WeftFormats", "WeftDeltas"]),
   (
     "WeftEngine",
     [
-      "WeftTensors", "WeftFormats", "WeftTokenizers", "WeftGrammar", "WeftDeltas", "WeftAdapters", "WeftRouting",
-      "WeftTransformer",
+      "WeftTensors", "WeftFormats", "WeftTokenizers", "WeftGrammar", "WeftDeltas", "WeftAdapters", "WeftFusion",
+      "WeftRouting", "WeftTransformer",
     ]
   ),
 ]
@@ -33,9 +34,11 @@ let package = Package(
   targets: [
     .target(name: "CWeftKernels", path: "CSources/Kernels", cSettings: [.enableWarning("all"), .treatAllWarnings(as: .error)]),
     .systemLibrary(name: "CCJSON", path: "CSources/CJSON"),
+    .systemLibrary(name: "CCrypto", path: "CSources/Crypto"),
     .systemLibrary(name: "CLAPACK", path: "CSources/LAPACK"),
     .systemLibrary(name: "CPCRE2", path: "CSources/PCRE2"),
     .systemLibrary(name: "CUTF8Proc", path: "CSources/UTF8Proc"),
+    .systemLibrary(name: "CZstandard", path: "CSources/Zstandard"),
     .systemLibrary(name: "CEditline", path: "CSources/Editline"),
   ]
     + modules.map { .target(name: $0.name, dependencies: $0.imports.map { .init(stringLiteral: $0) }) }

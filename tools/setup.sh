@@ -3,9 +3,9 @@
 # Installs the system libraries that are missing (Debian 12 and its relatives), and says what to do where it can't.
 set -eu
 
-packages=(libcjson-dev libpcre2-dev libutf8proc-dev libedit-dev libopenblas-dev)
+packages=(libcjson-dev libpcre2-dev libutf8proc-dev libedit-dev libopenblas-dev libzstd-dev libssl-dev)
 # What each brings; OpenBLAS lies under the name of the processor's architecture.
-files=(include/cjson/cJSON.h include/pcre2.h include/utf8proc.h include/editline/readline.h 'lib*/*/libopenblas.so')
+files=(include/cjson/cJSON.h include/pcre2.h include/utf8proc.h include/editline/readline.h 'lib*/*/libopenblas.so' include/zstd.h include/openssl/evp.h)
 
 if ! command -v swift >/dev/null; then
   echo "setup: swift is missing; install Swift 6.2 or newer from https://www.swift.org/install, then run this again" >&2

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One way to make several changes one: a row of the registry.
+package struct MergeMethod: Sendable {
+  /// The name on the command line and in recipes; mergekit's or peft's where they have the method.
+  package let name: String
+  /// The address of the paper, or of the implementation that defines it.
+  package let source: String
+  /// What it works on.
+  package let space: MergeSpace
+  /// How many tasks it can merge.
+  package let taskCount: ClosedRange<Int>
+  /// Whether it reads the base's weights.
+  package let needsBase: Bool
+  /// Every parameter it knows; others are refused.
+  package let parameters: [MergeParameter]
+  /// Gives every module of the problem once, in order, to `emit`. Tasks, parameters and shapes are checked before.
+  package let run: @Sendable (_ problem: MergeProblem, _ emit: Emit) throws(MergeError) -> Void
+
+  /// Receives the change of a module, by its index.
+  package typealias Emit = (_ module: Int, _ change: MergedChange) throws(MergeError) -> Void
+
+  package init(
+    _ name: String, source: String, space: MergeSpace, taskCount: ClosedRange<Int> = 1...1024, needsBase: Bool = false,
+    parameters: [MergeParameter] = [], run: @escaping @Sendable (MergeProblem, Emit) throws(MergeError) -> Void
+  ) {
+    self.name = name
+    self.source = source
+    self.space = space
+    self.taskCount = taskCount
+    self.needsBase = needsBase
+    self.parameters = parameters
+    self.run = run
+  }
+}
+
+/// What a merge takes apart.
+package enum MergeSpace: String, Sendable, CaseIterable {
+  /// A with A and B with B: not the sum of the changes, as peft's `linear`.
+  case factors
+  /// The changes themselves; a low rank again by singular values.
+  case delta
+  /// Factors beside each other: the exact sum, of all ranks together.
+  case concat
+}
+
+/// A number that a method can be told.
+package struct MergeParameter: Sendable, Equatable {
+  /// As in `density`; in mergekit's spelling where it has one.
+  package let name: String
+  /// Used when nobody says anything; nil when it must be said.
+  package let standard: Float?
+  /// What it may be, ends included.
+  package let range: ClosedRange<Float>
+  /// Whether every task may have its own.
+  package let isOfTask: Bool
+  /// For help.
+  package let text: String
+
+  package init(_ name: String, standard: Float?, range: ClosedRange<Float>, isOfTask: Bool = false, text: String) {
+    self.name = name
+    self.standard = standard
+    self.range = range
+    self.isOfTask = isOfTask
+    self.text = text
+  }
+}

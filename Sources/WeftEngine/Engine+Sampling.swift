@@ -60,6 +60,7 @@ extension Engine {
   func nextToken(
     of sequence: TokenSequence, _ logits: UnsafeMutableBufferPointer<Float>
   ) throws(EngineError) -> Int32? {
+    if let token = sequence.score?.next(logits) { return token }
     let top = sequence.request.logProbabilities
     if top != nil { sampler.remember(logits) }
     let token: Int32?

@@ -86,7 +86,8 @@ extension Engine {
     }
   }
 
-  func promptTokens(_ prompt: GenerationRequest.Prompt) throws(EngineError) -> [Int32] {
+  /// The tokens of a prompt, as a request has them.
+  package func promptTokens(_ prompt: GenerationRequest.Prompt) throws(EngineError) -> [Int32] {
     let tokens: [Int32]
     switch prompt {
     case .messages(let messages):

@@ -50,6 +50,8 @@ final class TokenSequence {
   /// nil when the model has no tokenizer: then answers have no text.
   var detokenizer: StreamingDetokenizer?
   var stops: StopMatcher
+  /// What the model thinks of the answer, where somebody asks; it may say what the answer is.
+  var score: AnswerScore?
   var result: GenerationResult
   var begin: ContinuousClock.Instant?
   var firstToken: ContinuousClock.Instant?

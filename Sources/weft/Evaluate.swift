@@ -3,7 +3,6 @@
 import ArgumentParser
 import Foundation
 import WeftEngine
-import WeftFormats
 
 /// `weft eval`: do the experts help, and does the router find them?
 struct Evaluate: ParsableCommand {
@@ -59,7 +58,7 @@ struct Evaluate: ParsableCommand {
       for way in table.ways {
         guard let activation = way.activation(expert: name, names) else { continue }
         Terminal.showProgress("\(name): \(way.rawValue)")
-        row[way] = try rightAnswers(engine, questions, activation)
+        row[way] = try engine.evaluate(questions, activation: activation, maximumTokens: maxTokens).rightCount
       }
       table.rows.append((name, questions.count, row))
       Terminal.showProgress("")
@@ -68,25 +67,6 @@ struct Evaluate: ParsableCommand {
     }
     print(table.total(paths))
     Terminal.note("\(Readable.seconds((clock.now - begin) / .seconds(1)))")
-  }
-
-  /// Asks all questions at once; the engine batches them.
-  private func rightAnswers(_ engine: Engine, _ questions: [Question], _ activation: Activation) throws -> Int {
-    var expected: [SequenceID: String] = [:]
-    for question in questions {
-      let prompt: GenerationRequest.Prompt =
-        engine.model.hasChatTemplate ? .messages([.user(question.prompt)]) : .text(question.prompt)
-      let request = GenerationRequest(prompt, activation: activation, sampling: .greedy, maximumTokens: maxTokens)
-      expected[try engine.submit(request)] = question.answer
-    }
-    var right = 0
-    while engine.sequenceCount > 0 {
-      engine.step { event in
-        guard case .finished(let id, let result) = event else { return }
-        if result.text.trimmingBlanks == expected[id]?.trimmingBlanks { right += 1 }
-      }
-    }
-    return right
   }
 
   /// The file itself, or the JSON lines files of a folder in order.
@@ -98,31 +78,5 @@ struct Evaluate: ParsableCommand {
     guard isFolder.boolValue else { return [path] }
     let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
     return names.filter { $0.hasSuffix(".jsonl") }.sorted().map { path + "/" + $0 }
-  }
-}
-
-/// A line of an evaluation file.
-struct Question {
-  let prompt: String
-  let answer: String
-
-  static func read(_ path: String) throws -> [Question] {
-    guard let data = FileManager.default.contents(atPath: path), let text = String(data: data, encoding: .utf8) else {
-      throw EngineError(.notFound, "\(path): expected a text file")
-    }
-    var questions: [Question] = []
-    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-      guard !String(line).trimmingBlanks.isEmpty else { continue }
-      let location = "\(path): line \(index + 1)"
-      do {
-        let json = try JSON(parsing: String(line), location: location)
-        guard let prompt = json["prompt"]?.string, let answer = json["answer"]?.string else {
-          throw EngineError(.corruptFile, "\(location): expected strings 'prompt' and 'answer', found \(json.kind)")
-        }
-        questions.append(Question(prompt: prompt, answer: answer))
-      } catch let error as FormatError { throw EngineError(error) }
-    }
-    guard !questions.isEmpty else { throw EngineError(.corruptFile, "\(path): expected at least one question, found none") }
-    return questions
   }
 }

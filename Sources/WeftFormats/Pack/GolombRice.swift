@@ -11,7 +11,7 @@ internal import Glibc
 /// | bytes | meaning |
 /// |---|---|
 /// | 1 | k, at most 32 |
-/// | 1 to 9 | n, the number of nonzero elements: seven bits a byte, the lowest first, bit 7 set in all but the last |
+/// | 1 to 8 | n, the number of nonzero elements: seven bits a byte, the lowest first, bit 7 set in all but the last |
 /// | ceil(n / 8) | signs, one bit each; 1 is negative |
 /// | ceil(n k / 8) | remainders, k bits each |
 /// | the rest | quotients q in unary: q zeros and a one; then zeros to the end of the byte |

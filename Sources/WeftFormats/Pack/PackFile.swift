@@ -111,6 +111,10 @@ package final class PackFile: Sendable {
       throw .malformed(
         location: "\(path): bytes \(chunk.offset) to \(chunk.paddedEnd)", expected: "SHA-256 \(chunk.hash)", found: "\(found)")
     }
+    for offset in chunk.offset + chunk.storedBytes..<chunk.paddedEnd where storage.bytes[offset] != 0 {
+      throw .malformed(
+        location: "\(path): byte \(offset)", expected: "0 behind a chunk", found: "\(storage.bytes[offset])")
+    }
     verified.insert(number)
   }
 }

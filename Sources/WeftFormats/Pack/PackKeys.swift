@@ -56,7 +56,7 @@ package final class PackPrivateKey {
   package func publicKey() throws(FormatError) -> PackPublicKey { PackPublicKey(bytes: try publicBytes(key, path: path)) }
 
   /// 64 bytes.
-  func sign(_ message: [UInt8]) throws(FormatError) -> [UInt8] {
+  package func sign(_ message: [UInt8]) throws(FormatError) -> [UInt8] {
     var signature = [UInt8](repeating: 0, count: 64)
     var length = signature.count
     guard let context = EVP_MD_CTX_new() else { throw .storage(.outOfMemory(bytes: signature.count)) }

@@ -18,7 +18,7 @@ package final class PackWriter {
   private let file: AtomicFile
   private let provenance: PackProvenance
   private let storesRaw: Bool
-  private var offset = PackHeader.byteCount
+  private var offset = 0
   private var tensors: [Entry] = []
   private var chunks: [(tensors: Int, hash: ContentHash)] = []
   /// The bytes of the chunk that is being filled, and its tensors.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import WeftTensors
+internal import WeftTensors
 
 /// The steps that methods over elements have in common: sparsify, rescale, elect signs, add up, divide.
 package struct MergeSteps: Sendable {

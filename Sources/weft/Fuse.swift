@@ -57,7 +57,8 @@ struct Fuse: ParsableCommand {
 
   func run() throws {
     let form = format ?? (output.lowercased().hasSuffix(".gguf") ? .gguf : .folder)
-    for path in [model, master].compactMap({ $0 }) where FileIdentity(path) != nil && FileIdentity(path) == FileIdentity(output) {
+    for path in [model, master].compactMap({ $0 }) where FileIdentity(path) != nil && FileIdentity(path) == FileIdentity(output)
+    {
       throw EngineError(.invalidArgument, "--output: expected another place than the model, found \(output)")
     }
     guard imatrix == nil || form == .gguf else {
@@ -100,7 +101,7 @@ extension ModelFusion.Form: ExpressibleByArgument {}
 enum FusionTable {
   static func print(_ tensors: [FusedTensor]) {
     let weights = tensors.filter { $0.noise.isFinite }
-    guard !weights.isEmpty else { return }
+    guard weights.contains(where: { $0.error > 0 }) else { return }
     var rows = [("", "weights", "rounding / change", "change kept")]
     for layer in Set(weights.map(\.layer)).sorted(by: { $0 ?? .max < $1 ?? .max }) {
       let together = FusedTensor.together(weights.filter { $0.layer == layer }, name: "")
@@ -120,7 +121,8 @@ enum FusionTable {
           + Readable.padded(row.2, 17, right: true) + "  " + Readable.padded(row.3, 11, right: true))
     }
     if mean(\.noise) > 1 {
-      Terminal.note("rounding is larger than the change: a type with more bits keeps more of it, and beside the base nothing is lost")
+      Terminal.note(
+        "rounding is larger than the change: a type with more bits keeps more of it, and beside the base nothing is lost")
     }
   }
 

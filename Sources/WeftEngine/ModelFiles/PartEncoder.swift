@@ -111,7 +111,8 @@ struct PartEncoder {
     case .notFinite:
       EngineError(.corruptFile, "\(location): tensor '\(name)': expected finite numbers, found NaN or infinity")
     case .tooLarge:
-      EngineError(.unsupported, "\(location): tensor '\(name)': expected numbers that \(dtype.name) can hold, found larger ones")
+      EngineError(
+        .unsupported, "\(location): tensor '\(name)': expected numbers that \(dtype.name) can hold, found larger ones")
     }
   }
 }

@@ -159,7 +159,9 @@ package struct GGUFExport {
     }
   }
 
-  private mutating func append(_ name: String, _ tensors: [Tensor], _ uses: [TensorUse.Part], rowMap: [Int32]? = nil, isPrecise: Bool = false) {
+  private mutating func append(
+    _ name: String, _ tensors: [Tensor], _ uses: [TensorUse.Part], rowMap: [Int32]? = nil, isPrecise: Bool = false
+  ) {
     let rows = tensors.reduce(0) { $0 + $1.rows }
     parts.append(
       Part(

@@ -25,7 +25,8 @@ extension ModelWeights {
       write(bias, to: storage)
     }
     for (site, own) in norms {
-      guard let norm = fusion.norm(site, weight: ModelWeights.floats(own.weight), bias: own.bias.map(ModelWeights.floats)) else {
+      guard let norm = fusion.norm(site, weight: ModelWeights.floats(own.weight), bias: own.bias.map(ModelWeights.floats))
+      else {
         continue
       }
       write(norm.weight, to: own.weight)

@@ -46,7 +46,7 @@ static void pack_row_quantized(uint8_t *tile, const uint8_t *row, size_t lane, s
     quantized_unpack(&block, format, row);
     uint8_t *bytes = tile + b / 8 * packed_chunk_of(f, 8).bytes;
     const packed_chunk chunk = packed_chunk_of(f, blocks - b / 8 * 8);
-    if (f->scale != SCALE_BLOCK) memcpy(bytes + chunk.d + lane * 2, &block.d, 2);
+    if (packed_has_super(f)) memcpy(bytes + chunk.d + lane * 2, &block.d, 2);
     if (f->min == MIN_BYTES) memcpy(bytes + chunk.e + lane * 2, &block.e, 2);
     for (size_t i = 0; i < file_blocks; i++, b++) {
       uint8_t *scales = bytes + chunk.scales + b % 8 * packed_scale_bytes(f);
@@ -67,7 +67,8 @@ void weft_pack(void *packed, int format, const void *w, size_t row_bytes, size_t
   size_t bytes = tile_bytes(format, cols);
   for (size_t t = tile_begin; t < tile_end; t++) {
     char *tile = (char *)packed + t * bytes;
-    if ((t + 1) * WEFT_TILE > rows) memset(tile, 0, bytes);  // zero scales make padded rows zero
+    // Padded rows are zero: through zero scales, or quants that mean zero.
+    if ((t + 1) * WEFT_TILE > rows) memset(tile, format == WEFT_TERNARY ? 0x55 : 0, bytes);
     for (size_t lane = 0; lane < WEFT_TILE && t * WEFT_TILE + lane < rows; lane++) {
       size_t r = t * WEFT_TILE + lane;
       const char *row = (const char *)w + (row_map ? (size_t)row_map[r] : r) * row_bytes;

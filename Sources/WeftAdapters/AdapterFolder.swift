@@ -132,7 +132,8 @@ struct AdapterFolder {
         storage = try Storage(copying: UnsafeRawBufferPointer(mapped.storage.bytes))
         wholeCopy = storage
       }
-      guard let copy = Tensor(dtype: mapped.dtype, shape: mapped.shape, storage: storage, offset: offset) else {
+      guard let copy = Tensor(dtype: mapped.dtype, shape: mapped.shape, storage: storage, offset: offset, scale: mapped.scale)
+      else {
         preconditionFailure("a copy has the size of its original")
       }
       return copy

@@ -12,6 +12,9 @@ package enum DType: UInt8, Sendable, CaseIterable {
   case iq4_nl, iq4_xs
   case tq1_0, tq2_0
   case mxfp4
+  /// Weft's own: 4 elements in a byte, 2-bit two's complement (0, 1, 3 = -1), element i in bits 2 i and 2 i + 1; their scale is
+  /// `Tensor.scale`. Of adapters, never of a base.
+  case ternary
   /// Integers: they occur in adapter and router files as indices, never as weights.
   case i32, i64, u8, i16
 
@@ -45,6 +48,7 @@ package enum DType: UInt8, Sendable, CaseIterable {
     case .tq1_0: ("TQ1_0", 256, 54)  // d 2, q 52: five ternary digits in a byte
     case .tq2_0: ("TQ2_0", 256, 66)  // d 2, q 64
     case .mxfp4: ("MXFP4", 32, 17)  // exponent 1, q 16
+    case .ternary: ("TERNARY", 4, 1)
     case .i32: ("I32", 1, 4)
     case .i64: ("I64", 1, 8)
     case .u8: ("U8", 1, 1)
@@ -60,7 +64,7 @@ package enum DType: UInt8, Sendable, CaseIterable {
     }
   }
 
-  /// True when several elements share a scale.
+  /// True when several elements share a scale, or a byte.
   package var isQuantized: Bool { blockElements > 1 }
 
   /// Bytes of `elements` consecutive elements, or nil when that is not a whole number of blocks or overflows.

@@ -74,6 +74,7 @@ package struct Kernels: @unchecked Sendable {
       case .iq4_xs: table.matmul_iq4_xs!
       case .tq1_0, .tq2_0: table.matmul_tq2_0!
       case .mxfp4: table.matmul_mxfp4!
+      case .ternary: table.matmul_ternary!
       case .f32, .i32, .i64, .u8, .i16: table.matmul_f32!  // integers are never packed
       }
     kernel(

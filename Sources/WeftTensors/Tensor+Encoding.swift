@@ -13,8 +13,8 @@ extension DType {
 }
 
 extension Tensor {
-  /// Writes rows of this tensor in another format: exactly the bytes when it is the same format, otherwise from their values,
-  /// which have to be finite.
+  /// Writes rows of this tensor in another format: exactly the bytes when it is the same format (a `scale` is not in them),
+  /// otherwise from their values, which have to be finite.
   ///
   /// Threads may encode different rows at the same time; a row's bytes depend on that row and the importance alone.
   /// - Parameters:

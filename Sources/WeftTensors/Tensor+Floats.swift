@@ -7,20 +7,35 @@ extension Tensor {
   package func floats() -> [Float] {
     precondition(dtype.isWeight)
     return [Float](unsafeUninitializedCapacity: elementCount) { buffer, count in
-      if let target = buffer.baseAddress { weft_dequantize(target, Int32(dtype.rawValue), base, elementCount) }
+      if let target = buffer.baseAddress { dequantize(into: target, base, elementCount) }
       count = elementCount
     }
   }
 
   /// One row as f32 into `target`, which has room for `columns` floats. The row must exist.
   package func dequantizeRow(_ row: Int, into target: UnsafeMutablePointer<Float>) {
-    weft_dequantize(target, Int32(dtype.rawValue), base + row * rowBytes, columns)
+    dequantize(into: target, base + row * rowBytes, columns)
   }
 
-  /// Index of the first element (or of the first element of the block whose scale) is NaN or infinite; nil when all are finite.
+  private func dequantize(into target: UnsafeMutablePointer<Float>, _ source: UnsafeRawPointer, _ count: Int) {
+    weft_dequantize(target, Int32(dtype.rawValue), source, count)
+    if scale != 1 { for i in 0..<count { target[i] *= scale } }
+  }
+
+  /// Index of the first element that is (or of the first element of the block whose scale is) NaN or infinite; nil when all are
+  /// finite.
   package func firstNonFinite() -> Int? {
     guard dtype.isWeight else { return nil }
+    guard scale.isFinite else { return elementCount > 0 ? 0 : nil }
     let index = weft_first_non_finite(Int32(dtype.rawValue), base, elementCount)
+    return index < 0 ? nil : index
+  }
+
+  /// Index of the first element of a ternary tensor whose code stands for nothing; nil when there is none, and for other dtypes.
+  /// Whoever reads ternary tensors from a file refuses it.
+  package func firstInvalidCode() -> Int? {
+    guard dtype == .ternary else { return nil }
+    let index = weft_first_invalid_ternary(base, elementCount)
     return index < 0 ? nil : index
   }
 

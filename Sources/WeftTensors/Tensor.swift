@@ -10,12 +10,14 @@ package struct Tensor: Sendable {
   package let storage: Storage
   package let offset: Int
   package let byteCount: Int
+  /// What the elements' codes are multiplied with: of `ternary`; 1 for every other dtype.
+  package let scale: Float
 
   /// A view of `storage` at byte `offset`. Returns nil when the shape is negative or overflows, when the last axis is not a
-  /// whole number of blocks, or when the bytes do not lie inside the storage.
-  package init?(dtype: DType, shape: [Int], storage: Storage, offset: Int) {
+  /// whole number of blocks, when the bytes do not lie inside the storage, or when a dtype that has none is given a scale.
+  package init?(dtype: DType, shape: [Int], storage: Storage, offset: Int, scale: Float = 1) {
     guard let count = Tensor.elementCount(of: shape), let bytes = dtype.byteCount(elements: count),
-      (shape.last ?? 1) % dtype.blockElements == 0, offset >= 0
+      (shape.last ?? 1) % dtype.blockElements == 0, offset >= 0, scale == 1 || dtype == .ternary
     else { return nil }
     let (end, overflow) = offset.addingReportingOverflow(bytes)
     guard !overflow, end <= storage.bytes.count else { return nil }
@@ -24,6 +26,7 @@ package struct Tensor: Sendable {
     self.storage = storage
     self.offset = offset
     self.byteCount = bytes
+    self.scale = scale
   }
 
   /// A copy of f32 values in memory of its own. `values.count` must be the product of `shape`.
@@ -39,7 +42,8 @@ package struct Tensor: Sendable {
   package func slice(rows range: Range<Int>) -> Tensor {
     precondition(range.lowerBound >= 0 && range.upperBound <= rows)
     return Tensor(
-      dtype: dtype, shape: [range.count, columns], storage: storage, offset: offset + range.lowerBound * rowBytes)!
+      dtype: dtype, shape: [range.count, columns], storage: storage, offset: offset + range.lowerBound * rowBytes,
+      scale: scale)!
   }
 
   /// Product of the shape; nil when a dimension is negative or the product overflows.

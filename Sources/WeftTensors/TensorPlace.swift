@@ -6,11 +6,13 @@ package struct TensorPlace: Hashable, Sendable {
   private let offset: Int
   private let shape: [Int]
   private let dtype: DType
+  private let scale: Float
 
   package init(_ tensor: Tensor) {
     storage = ObjectIdentifier(tensor.storage)
     offset = tensor.offset
     shape = tensor.shape
     dtype = tensor.dtype
+    scale = tensor.scale
   }
 }

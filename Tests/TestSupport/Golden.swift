@@ -44,13 +44,16 @@ package func integers(_ tensor: Tensor) -> [Int] {
 /// tests do not compare a kernel with itself. The other quantised formats are read by the kernel: `QuantizedGoldenTests` holds it
 /// to the bits of the gguf package.
 package func referenceFloats(_ tensor: Tensor) -> [Float] {
-  if tensor.dtype.isQuantized && tensor.dtype != .q8_0 && tensor.dtype != .q4_0 { return tensor.floats() }
+  if tensor.dtype.isQuantized && ![.q8_0, .q4_0, .ternary].contains(tensor.dtype) { return tensor.floats() }
   let base = tensor.base
   func half(at offset: Int) -> Float { Float(Float16(bitPattern: base.loadUnaligned(fromByteOffset: offset, as: UInt16.self))) }
   return (0..<tensor.elementCount).map { index in
     let block = index / 32 * tensor.dtype.blockBytes
     let place = index % 32
     switch tensor.dtype {
+    case .ternary:
+      let code = base.loadUnaligned(fromByteOffset: index / 4, as: UInt8.self) >> UInt8(index % 4 * 2) & 3
+      return tensor.scale * (code == 0 ? 0 : code == 1 ? 1 : -1)
     case .f32: return base.loadUnaligned(fromByteOffset: index * 4, as: Float.self)
     case .f16: return half(at: index * 2)
     case .bf16:

@@ -19,8 +19,8 @@ extension DType {
 }
 
 extension Tensor {
-  /// Random blocks of a quantised format: every bit is random but those of the floating-point scales, which are below 0.02, and
-  /// of MXFP4's exponents, which stand for 2^-9 to 2^-6.
+  /// Random blocks of a quantised format: every bit is random but those of the floating-point scales, which are below 0.02, of
+  /// MXFP4's exponents, which stand for 2^-9 to 2^-6, and of ternary codes, of which one stands for nothing.
   package static func randomBlocks(
     _ dtype: DType, rows: Int, columns: Int, using generator: inout SeededGenerator
   ) throws -> Tensor {
@@ -35,6 +35,7 @@ extension Tensor {
         storage.bytes.storeBytes(of: half, toByteOffset: start + offset, as: UInt16.self)
       }
       if dtype == .mxfp4 { storage.bytes[start] = UInt8.random(in: 118...121, using: &generator) }
+      if dtype == .ternary { storage.bytes[start] &= ~(storage.bytes[start] & ~(storage.bytes[start] << 1) & 0xAA) }
     }
     return Tensor(dtype: dtype, shape: [rows, columns], storage: storage, offset: 0)!
   }

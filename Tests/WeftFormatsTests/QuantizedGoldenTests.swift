@@ -7,7 +7,7 @@ import WeftTensors
 
 /// Random blocks of every quantised type (tools/make_quant_goldens.py) have the values that the gguf package gives them, bit for bit.
 struct QuantizedGoldenTests {
-  static let types = DType.allCases.filter(\.isQuantized)
+  static let types = DType.allCases.filter { $0.isQuantized && $0 != .ternary }
 
   @Test(arguments: types) func valuesAreThoseOfTheForeignReader(dtype: DType) throws {
     let file = try GGUFFile(path: TestPaths.goldens + "/quantized/blocks.gguf")

@@ -23,6 +23,11 @@ func sameBits(_ one: [Float], _ other: [Float]) -> Bool {
   return memcmp(one, other, one.count * 4) == 0
 }
 
+extension DType {
+  /// What the columns of a packed matrix are a multiple of.
+  var columnUnit: Int { max(32, blockElements) }
+}
+
 extension Tensor {
   /// What the bits of random weights look like.
   enum Difficulty {
@@ -48,7 +53,8 @@ extension Tensor {
       case .plain: break
       case .extremeIntegers:
         let floats = Set(dtype.halfOffsets.flatMap { [$0, $0 + 1] } + (dtype == .mxfp4 ? [0] : []))
-        let edges: [UInt8] = dtype == .q8_0 ? [0x80, 0x7F] : [0x00, 0x0F, 0xF0, 0xFF, 0x77, 0x88]
+        let edges: [UInt8] =
+          dtype == .q8_0 ? [0x80, 0x7F] : dtype == .ternary ? [0x55, 0xFF, 0xF5] : [0x00, 0x0F, 0xF0, 0xFF, 0x77, 0x88]
         let same = Bool.random(using: &generator) ? edges.randomElement(using: &generator) : nil
         for byte in 0..<dtype.blockBytes where !floats.contains(byte) {
           bytes[block + byte] = same ?? edges.randomElement(using: &generator)!

@@ -52,6 +52,7 @@ struct MatmulAccuracyTests {
   static let measuredRounding: [DType: Float] = [
     .q8_0: 0.0033, .q4_0: 0.0051, .q4_1: 0.0036, .q5_0: 0.0052, .q5_1: 0.0059, .q2_k: 0.0042, .q3_k: 0.0063, .q4_k: 0.0046,
     .q5_k: 0.0041, .q6_k: 0.0025, .iq4_nl: 0.0048, .iq4_xs: 0.0040, .tq1_0: 0.0044, .tq2_0: 0.0047, .mxfp4: 0.0038,
+    .ternary: 0.0045,
   ]
 
   @Test(arguments: quantizedFormats) func roundingActivationsCostsLittle(dtype: DType) throws {

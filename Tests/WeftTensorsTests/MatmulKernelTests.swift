@@ -87,7 +87,7 @@ struct MatmulKernelTests {
     let kernels = Kernels(isa: isa)
     let widths =
       dtype.isQuantized
-      ? (dtype.blockElements == 32 ? [1, 3, 8, 11] : [1, 2, 3]).map { $0 * dtype.blockElements } : [1, 2, 3, 16, 17, 33, 100]
+      ? (dtype.columnUnit == 32 ? [1, 3, 8, 11] : [1, 2, 3]).map { $0 * dtype.columnUnit } : [1, 2, 3, 16, 17, 33, 100]
     for (index, columns) in widths.enumerated() {
       for tiles in 1...Self.mostTiles {
         let product = try Product(
@@ -104,7 +104,7 @@ struct MatmulKernelTests {
   /// Rows so far apart that only 24 of them are multiplied at a time.
   @Test(arguments: weightFormats, availableTiers)
   func rowsThatLeaveTheCache(dtype: DType, isa: ISA) throws {
-    let product = try Product(dtype, tiles: 5, columns: max(64, dtype.blockElements), padding: 40960, seed: 3)
+    let product = try Product(dtype, tiles: 5, columns: max(64, dtype.columnUnit), padding: 40960, seed: 3)
     Self.expectScalarBits(product, Kernels(isa: isa), tiles: 0..<5, "far rows")
   }
 

@@ -53,7 +53,7 @@ struct PackedMatrixTests {
     let pool = try ThreadPool(threads: 2)
     var generator = SeededGenerator(seed: 13)
     for rows in [1, 2, 15, 16, 17, 31, 32, 33, 65] {
-      let columns = dtype.isQuantized ? dtype.blockElements == 32 ? 352 : 512 : 5
+      let columns = dtype.isQuantized ? dtype.columnUnit == 32 ? 352 : 512 : 5
       let tensor = try Tensor.random(dtype, rows: rows, columns: columns, .extremeScales, using: &generator)
       let map = (0..<Int32(rows)).shuffled(using: &generator)
       for rowMap in [nil, map] {

@@ -9,13 +9,37 @@ struct TensorTests {
     let sizes: [String: (Int, Int)] = [
       "F32": (1, 4), "F16": (1, 2), "BF16": (1, 2), "Q8_0": (32, 34), "Q4_0": (32, 18), "Q4_1": (32, 20), "Q5_0": (32, 22),
       "Q5_1": (32, 24), "Q2_K": (256, 84), "Q3_K": (256, 110), "Q4_K": (256, 144), "Q5_K": (256, 176), "Q6_K": (256, 210),
-      "IQ4_NL": (32, 18), "IQ4_XS": (256, 136), "TQ1_0": (256, 54), "TQ2_0": (256, 66), "MXFP4": (32, 17), "I32": (1, 4),
+      "IQ4_NL": (32, 18), "IQ4_XS": (256, 136), "TQ1_0": (256, 54), "TQ2_0": (256, 66), "MXFP4": (32, 17),
+      "TERNARY": (4, 1), "I32": (1, 4),
       "I64": (1, 8), "U8": (1, 1), "I16": (1, 2),
     ]
     #expect(DType.allCases.count == sizes.count)
     for dtype in DType.allCases { #expect((dtype.blockElements, dtype.blockBytes) == sizes[dtype.name] ?? (0, 0), "\(dtype)") }
     #expect(DType.allCases.filter { !$0.isWeight } == [.i32, .i64, .u8, .i16])
     #expect(DType.allCases.filter { !$0.isQuantized } == [.f32, .f16, .bf16, .i32, .i64, .u8, .i16])
+  }
+
+  @Test func ternaryCodesTimesTheScale() throws {
+    let storage = try Storage(byteCount: 4)
+    for (index, byte) in [0b11_01_00_11, 0b00_00_01_01, 0b11_11_11_11, 0b01_00_11_00].enumerated() {
+      storage.bytes[index] = UInt8(byte)
+    }
+    let tensor = try #require(Tensor(dtype: .ternary, shape: [2, 8], storage: storage, offset: 0, scale: 0.25))
+    let values: [Float] = [-0.25, 0, 0.25, -0.25, 0.25, 0.25, 0, 0, -0.25, -0.25, -0.25, -0.25, 0, -0.25, 0, 0.25]
+    #expect(tensor.floats() == values && tensor.rowBytes == 2)
+    #expect(tensor.slice(rows: 1..<2).floats() == Array(values[8...]))
+    #expect(try tensor.converted(to: .f32).floats() == values)
+    #expect(tensor.firstNonFinite() == nil && tensor.firstInvalidCode() == nil)
+    #expect(
+      try #require(Tensor(dtype: .ternary, shape: [2, 8], storage: storage, offset: 0, scale: .nan)).firstNonFinite() == 0)
+    for index in 0..<16 {
+      let byte = storage.bytes[index / 4]
+      storage.bytes[index / 4] = byte & ~(3 << UInt8(index % 4 * 2)) | 2 << UInt8(index % 4 * 2)
+      #expect(tensor.firstInvalidCode() == index)
+      storage.bytes[index / 4] = byte
+    }
+    #expect(Tensor(dtype: .ternary, shape: [2, 6], storage: storage, offset: 0) == nil)
+    #expect(Tensor(dtype: .f32, shape: [1], storage: storage, offset: 0, scale: 2) == nil)
   }
 
   @Test func byteCounts() {

@@ -31,6 +31,9 @@ static void dequantize_block(float *x, const quantized_format *format, const qua
   }
 }
 
+// The value of ternary element i.
+static int ternary_at(const uint8_t *p, size_t i) { return (int)((p[i / 4] >> i % 4 * 2 & 3) ^ 2) - 2; }
+
 void weft_dequantize(float *x, int format, const void *w, size_t n) {
   const uint8_t *p = w;
   const quantized_format *quantized = &quantized_formats[format];
@@ -41,6 +44,9 @@ void weft_dequantize(float *x, int format, const void *w, size_t n) {
       break;
     case WEFT_BF16:
       for (size_t i = 0; i < n; i++) x[i] = bf16_to_f32(load_u16(p + 2 * i));
+      break;
+    case WEFT_TERNARY:
+      for (size_t i = 0; i < n; i++) x[i] = (float)ternary_at(p, i);
       break;
     default:
       for (size_t i = 0; i < n; i += quantized->block_elements, p += quantized->block_bytes) {
@@ -100,10 +106,20 @@ ptrdiff_t weft_first_non_finite(int format, const void *w, size_t n) {
     size_t i = first_with_bits16(w, n, format == WEFT_F16 ? 0x7c00u : 0x7f80u);
     return i < n ? (ptrdiff_t)i : -1;
   }
+  if (format == WEFT_TERNARY) return -1;
   const quantized_format *quantized = &quantized_formats[format];
   size_t elements = quantized->bits ? quantized->block_elements : 1;
   size_t step = quantized->bits ? quantized->block_bytes : format == WEFT_F32 ? 4 : 2;
   for (size_t i = 0; i < n / elements; i++)
     if (!is_finite(format, (const uint8_t *)w + i * step)) return (ptrdiff_t)(i * elements);
+  return -1;
+}
+
+ptrdiff_t weft_first_invalid_ternary(const void *w, size_t n) {
+  const uint8_t *p = w;
+  for (size_t i = 0; i < n / 4; i++) {
+    unsigned found = p[i] & ~(unsigned)p[i] << 1 & 0xaa;  // a high bit without its low bit
+    if (found) return (ptrdiff_t)(i * 4 + (size_t)__builtin_ctz(found) / 2);
+  }
   return -1;
 }

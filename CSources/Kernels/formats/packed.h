@@ -7,7 +7,7 @@
 //   quants   [n][bits][16 rows][4 columns] bytes
 //   scales   SCALE_BLOCK [n][16] f16 (bf16 of mxfp4);  SCALE_BYTES [n][32 / sub][16] i8
 //   mins     MIN_BLOCK [n][16] f16;                    MIN_BYTES [n][32 / sub][16] u8
-//   d        SCALE_BYTES, SCALE_SUPER [16] f16
+//   d        SCALE_BYTES, SCALE_SUPER [16] f16; SCALE_NONE has none of these
 //   e        MIN_BYTES [16] f16
 //
 // A block's quants are cut into planes of 8, 4, 2 and 1 bits, the least significant bits first: 6 bits are a plane of 4 and one of 2.
@@ -37,14 +37,17 @@ PACKED_INLINE size_t packed_block_bytes(const quantized_format *f) {
   return packed_quant_bytes(f) + packed_scale_bytes(f) + packed_min_bytes(f);
 }
 
+// Whether a float belongs to all 256 columns of a chunk.
+PACKED_INLINE int packed_has_super(const quantized_format *f) { return f->scale == SCALE_BYTES || f->scale == SCALE_SUPER; }
+
 // The chunk that begins `left` blocks before the end of a tile.
 PACKED_INLINE packed_chunk packed_chunk_of(const quantized_format *f, size_t left) {
   packed_chunk p;
-  p.blocks = f->scale == SCALE_BLOCK && left < 8 ? left : 8;
+  p.blocks = !packed_has_super(f) && left < 8 ? left : 8;
   p.scales = p.blocks * packed_quant_bytes(f);
   p.mins = p.scales + p.blocks * packed_scale_bytes(f);
   p.d = p.mins + p.blocks * packed_min_bytes(f);
-  p.e = p.d + (f->scale == SCALE_BLOCK ? 0 : 32);
+  p.e = p.d + (packed_has_super(f) ? 32 : 0);
   p.bytes = p.e + (f->min == MIN_BYTES ? 32 : 0);
   return p;
 }

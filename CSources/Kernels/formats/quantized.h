@@ -5,7 +5,7 @@
 // and for every `sub` columns perhaps an integer scale s and an integer minimum m. Its weights are
 //
 //   (d s) v - (e m)     where v = q - offset, or v = table[q]; s = 1 and m = 1 where the format has no such integers, e = 0 where
-//                       it has no minimums
+//                       it has no minimums; d = 1 for ours, WEFT_TERNARY
 //
 // d s and e m are exact in f32: 11 bits times at most 8. Sources: the formats are those of ggml (github.com/ggml-org/ggml), read
 // from the gguf package's `quants.py`; MXFP4 is OCP's Microscaling Formats 1.0.
@@ -16,6 +16,7 @@ enum quantized_scale {
   SCALE_BLOCK,  // one per block of 32: d
   SCALE_BYTES,  // int8 per sub-block, times d of 256 columns
   SCALE_SUPER,  // d of 256 columns alone
+  SCALE_NONE,   // 1: whoever holds the matrix has its scale
 };
 
 enum quantized_min {
@@ -57,6 +58,7 @@ static const quantized_format quantized_formats[WEFT_WEIGHT_FORMATS] = {
     [WEFT_TQ1_0] =  {256, 54,  2, 32, 1,   SCALE_SUPER, MIN_NONE,  0, NULL},
     [WEFT_TQ2_0] =  {256, 66,  2, 32, 1,   SCALE_SUPER, MIN_NONE,  0, NULL},
     [WEFT_MXFP4] =  {32,  17,  4, 32, 16,  SCALE_BLOCK, MIN_NONE,  1, table_mxfp4},
+    [WEFT_TERNARY] = {32, 8,   2, 32, 1,   SCALE_NONE,  MIN_NONE,  0, NULL},  // rows in files are any number of bytes
 };
 
 // The formats that have a kernel: X(kernel, format). The two ternary ones share theirs.
@@ -64,7 +66,7 @@ static const quantized_format quantized_formats[WEFT_WEIGHT_FORMATS] = {
   X(matmul_q8_0, WEFT_Q8_0) X(matmul_q4_0, WEFT_Q4_0) X(matmul_q4_1, WEFT_Q4_1) X(matmul_q5_0, WEFT_Q5_0)       \
   X(matmul_q5_1, WEFT_Q5_1) X(matmul_q2_k, WEFT_Q2_K) X(matmul_q3_k, WEFT_Q3_K) X(matmul_q4_k, WEFT_Q4_K)       \
   X(matmul_q5_k, WEFT_Q5_K) X(matmul_q6_k, WEFT_Q6_K) X(matmul_iq4_nl, WEFT_IQ4_NL) X(matmul_iq4_xs, WEFT_IQ4_XS) \
-  X(matmul_tq2_0, WEFT_TQ2_0) X(matmul_mxfp4, WEFT_MXFP4)
+  X(matmul_tq2_0, WEFT_TQ2_0) X(matmul_mxfp4, WEFT_MXFP4) X(matmul_ternary, WEFT_TERNARY)
 
 // One block, taken apart. Only what the format has is written; there are block_elements / sub scales and minimums.
 typedef struct quantized_block {

@@ -131,6 +131,10 @@ static void unpack_mxfp4(quantized_block *block, const uint8_t *p) {
   spread(block->q, p + 1, 16, 4);
 }
 
+static void unpack_ternary(quantized_block *block, const uint8_t *p) {
+  for (size_t i = 0; i < 32; i++) block->q[i] = (uint8_t)((p[i / 4] >> i % 4 * 2 & 3) ^ 2) - 1;
+}
+
 void quantized_unpack(quantized_block *block, int format, const uint8_t *p) {
   switch (format) {
     case WEFT_Q8_0:
@@ -165,5 +169,6 @@ void quantized_unpack(quantized_block *block, int format, const uint8_t *p) {
     case WEFT_TQ1_0: unpack_tq1_0(block, p); break;
     case WEFT_TQ2_0: unpack_tq2_0(block, p); break;
     case WEFT_MXFP4: unpack_mxfp4(block, p); break;
+    case WEFT_TERNARY: unpack_ternary(block, p); break;
   }
 }

@@ -22,7 +22,11 @@ enum {
 // Formats of weights; the values are those of DType in WeftTensors.
 enum {
   WEFT_F32, WEFT_F16, WEFT_BF16, WEFT_Q8_0, WEFT_Q4_0, WEFT_Q4_1, WEFT_Q5_0, WEFT_Q5_1, WEFT_Q2_K, WEFT_Q3_K, WEFT_Q4_K, WEFT_Q5_K,
-  WEFT_Q6_K, WEFT_IQ4_NL, WEFT_IQ4_XS, WEFT_TQ1_0, WEFT_TQ2_0, WEFT_MXFP4, WEFT_WEIGHT_FORMATS
+  WEFT_Q6_K, WEFT_IQ4_NL, WEFT_IQ4_XS, WEFT_TQ1_0, WEFT_TQ2_0, WEFT_MXFP4,
+  // Ours, of no model file: 4 elements in a byte, 2-bit two's complement (0, 1, 3 = -1), element i in bits 2 i and 2 i + 1. A scale
+  // that belongs to the matrix is whoever's who holds it: here the values are the codes.
+  WEFT_TERNARY,
+  WEFT_WEIGHT_FORMATS
 };
 
 // 32 activations in int8, as quantised weights are multiplied with them.
@@ -39,7 +43,7 @@ typedef struct weft_block_q8 {
 //   y         f32, row t at y + t * y_stride (floats). All 16 rows of every tile are written: pad y to whole tiles.
 //   w         packed by weft_pack of the same format.
 //   x         row t at (char *)x + t * x_stride (bytes): f32 [cols] for float formats; else a row made by quantize_q8.
-//   cols      columns of W; a multiple of the format's block in files, which is 32 or 256.
+//   cols      columns of W; a multiple of 32, and of the format's block in files.
 // Float formats: acc = fma(W[r, c], x[c], acc) for c = 0, 1, ... in f32.
 // Quantised formats, blocks of 32 columns in order (v, d, s, e, m: formats/quantized.h; the scale s d is exact in f32):
 //   dot  = sum_c v[c] q_x[c]  in integers; formats with a scale for every 16 columns have a dot of each half
@@ -88,6 +92,7 @@ typedef struct weft_attention_task {
   /* tq1_0 is packed as tq2_0 */                                                                                               \
   X(matmul_tq2_0, void, WEFT_MATMUL)                                                                                           \
   X(matmul_mxfp4, void, WEFT_MATMUL)                                                                                           \
+  X(matmul_ternary, void, WEFT_MATMUL)                                                                                         \
   /* Columns [begin, end) of one row of activations to blocks of 32: xq[begin/32 ... end/32). scale = max|x| / 127;            \
      q = round-to-even(x * 127 / max|x|), or 0 where max|x| <= 2^-120 (127 / max|x| could be infinite). begin and end are      \
      multiples of 32. */                                                                                                       \
@@ -157,3 +162,5 @@ void weft_round_row(void *w, int format, const float *x, size_t n);
 // Index of the first element that is not finite in n elements of one row, or of the first element of the first block whose scale
 // or minimum is not finite; -1 when there is none. The scale codes 253 ... 255 of mxfp4 count as not finite.
 ptrdiff_t weft_first_non_finite(int format, const void *w, size_t n);
+// Index of the first of n ternary elements (a multiple of 4) whose code is 2, which stands for nothing; -1 when there is none.
+ptrdiff_t weft_first_invalid_ternary(const void *w, size_t n);

@@ -37,9 +37,14 @@ static block_scales scales_of(const quantized_format *format, const packed_chunk
   block_scales s = {0};
   const uint8_t *scales = chunk + p->scales + b * packed_scale_bytes(format);
   const uint8_t *mins = chunk + p->mins + b * packed_min_bytes(format);
-  uint16_t brain;
-  memcpy(&brain, scales + lane * 2, 2);
-  float d = format->brain ? bf16_to_f32(brain) : half_at(format->scale == SCALE_BLOCK ? scales : chunk + p->d, lane);
+  float d = 1;
+  if (format->brain) {
+    uint16_t brain;
+    memcpy(&brain, scales + lane * 2, 2);
+    d = bf16_to_f32(brain);
+  } else if (format->scale != SCALE_NONE) {
+    d = half_at(format->scale == SCALE_BLOCK ? scales : chunk + p->d, lane);
+  }
   float e = format->min == MIN_NONE ? 0 : half_at(format->min == MIN_BLOCK ? mins : chunk + p->e, lane);
   for (size_t i = 0; i < 2; i++) {
     size_t place = i * 16 / format->sub * WEFT_TILE + lane;

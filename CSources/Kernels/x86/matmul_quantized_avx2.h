@@ -45,6 +45,8 @@ INLINE __m256 load_unsigned_bytes(const uint8_t *p) {
 INLINE void load_scales(__m256 s[2], const uint8_t *scales, __m256 d, size_t half, const quantized_format *f) {
   if (f->scale == SCALE_SUPER) {
     s[0] = d;
+  } else if (f->scale == SCALE_NONE) {
+    s[0] = _mm256_set1_ps(1);
   } else if (f->scale == SCALE_BYTES) {
     s[0] = _mm256_mul_ps(d, load_signed_bytes(scales + half * 8));
     if (f->sub == 16) s[1] = _mm256_mul_ps(d, load_signed_bytes(scales + 16 + half * 8));
@@ -74,7 +76,7 @@ INLINE void matmul_quantized_half(float *y, size_t y_stride, const uint8_t *tile
     acc[r] = accumulate ? _mm256_loadu_ps(y + (size_t)r * y_stride) : _mm256_setzero_ps();
   for (size_t left = cols / WEFT_BLOCK; left > 0;) {
     const packed_chunk p = packed_chunk_of(f, left);
-    const __m256 d = f->scale == SCALE_BLOCK ? _mm256_setzero_ps() : load_halves(tile + p.d + tile_half * 16);
+    const __m256 d = !packed_has_super(f) ? _mm256_setzero_ps() : load_halves(tile + p.d + tile_half * 16);
     const __m256 e = f->min == MIN_BYTES ? load_halves(tile + p.e + tile_half * 16) : _mm256_setzero_ps();
     for (size_t b = 0; b < p.blocks; b++, x += sizeof(weft_block_q8)) {
       __m256 s[2], m[2];

@@ -44,6 +44,8 @@ INLINE __m512 load_unsigned_bytes(const uint8_t *p) {
 INLINE void load_scales(__m512 s[2], const uint8_t *scales, __m512 d, const quantized_format *f) {
   if (f->scale == SCALE_SUPER) {
     s[0] = d;
+  } else if (f->scale == SCALE_NONE) {
+    s[0] = _mm512_set1_ps(1);
   } else if (f->scale == SCALE_BYTES) {
     s[0] = _mm512_mul_ps(d, load_signed_bytes(scales));
     if (f->sub == 16) s[1] = _mm512_mul_ps(d, load_signed_bytes(scales + 16));
@@ -71,7 +73,7 @@ INLINE void matmul_quantized_rows(float *y, size_t y_stride, const uint8_t *tile
     acc[r] = accumulate ? _mm512_loadu_ps(y + (size_t)r * y_stride) : _mm512_setzero_ps();
   for (size_t left = cols / WEFT_BLOCK; left > 0;) {
     const packed_chunk p = packed_chunk_of(f, left);
-    const __m512 d = f->scale == SCALE_BLOCK ? _mm512_setzero_ps() : load_halves(tile + p.d);
+    const __m512 d = !packed_has_super(f) ? _mm512_setzero_ps() : load_halves(tile + p.d);
     const __m512 e = f->min == MIN_BYTES ? load_halves(tile + p.e) : _mm512_setzero_ps();
     for (size_t b = 0; b < p.blocks; b++, x += sizeof(weft_block_q8)) {
       const uint8_t *block = tile + b * packed_quant_bytes(f);

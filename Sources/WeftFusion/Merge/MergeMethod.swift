@@ -56,6 +56,8 @@ package struct MergeParameter: Sendable, Equatable {
   package let isOfTask: Bool
   /// For help.
   package let text: String
+  /// What its numbers 0, 1, ... are called; empty for a quantity.
+  package let words: [String]
 
   package init(_ name: String, standard: Float?, range: ClosedRange<Float>, isOfTask: Bool = false, text: String) {
     self.name = name
@@ -63,5 +65,21 @@ package struct MergeParameter: Sendable, Equatable {
     self.range = range
     self.isOfTask = isOfTask
     self.text = text
+    words = []
+  }
+
+  /// A choice between words, the first of which is number 0.
+  package init(_ name: String, words: [String], standard: Int, text: String) {
+    self.name = name
+    self.words = words
+    self.standard = Float(standard)
+    range = 0...Float(words.count - 1)
+    isOfTask = false
+    self.text = text
+  }
+
+  /// A switch.
+  package init(_ name: String, isOn: Bool, text: String) {
+    self.init(name, words: ["false", "true"], standard: isOn ? 1 : 0, text: text)
   }
 }

@@ -29,11 +29,15 @@ package struct MergeProblem: Sendable {
     package let shape: [Int]
     /// The layer it is in; nil outside of layers.
     package let layer: Int?
+    /// Whether the model keeps it transposed to what is given here, [in, out]: an embedding as adapters see it, GPT-2's Conv1D.
+    /// Random masks are drawn in the order of the model.
+    package let isTransposed: Bool
 
-    package init(name: String, shape: [Int], layer: Int?) {
+    package init(name: String, shape: [Int], layer: Int?, isTransposed: Bool = false) {
       self.name = name
       self.shape = shape
       self.layer = layer
+      self.isTransposed = isTransposed
     }
 
     package var elementCount: Int { shape.reduce(1, *) }

@@ -6,18 +6,23 @@ internal import WeftTensors
 /// Adds up the squares of what the linear maps read, column by column: the importance of their columns.
 ///
 /// A recorder belongs to one `Transformer`, whose thread 0 fills it between the phases of a step. Maps that read the same rows
-/// share sums. Sums are f64, so that they do not depend on how a text is cut into steps more than rounding does.
+/// share sums. Sums of squares are f64, so that they do not depend on how a text is cut into steps more than rounding does; those
+/// of products of two columns (RegMean, https://arxiv.org/abs/2212.09849) are kept on demand, in f32.
 package final class InputRecorder {
   /// Sums of squares, [columns], and how many rows they are of.
   package struct Sums {
     package fileprivate(set) var squares: [Double]
     package fileprivate(set) var rowCount = 0
+    /// X^T X [columns * columns], where it is recorded; empty elsewhere.
+    package fileprivate(set) var products: [Float] = []
   }
 
   /// By the first map of every group that reads the same rows.
   package private(set) var sums: [WeightSite: Sums] = [:]
 
-  package init() {}
+  private let recordsProducts: Bool
+
+  package init(recordsProducts: Bool = false) { self.recordsProducts = recordsProducts }
 
   func add(_ site: WeightSite, _ x: Activations, columns: Int, rows: Range<Int>) {
     guard !rows.isEmpty else { return }
@@ -29,7 +34,25 @@ package final class InputRecorder {
       }
     }
     entry.rowCount += rows.count
+    if recordsProducts { entry.products.add(productsOf: x, columns: columns, rows: rows) }
     sums[site] = entry
+  }
+}
+
+extension [Float] {
+  /// Adds X^T X; the first time to nothing.
+  fileprivate mutating func add(productsOf x: Activations, columns: Int, rows: Range<Int>) {
+    let values = rows.flatMap { UnsafeBufferPointer(start: x.row($0), count: columns) }
+    // Sizes of a model are beyond neither limit of LAPACK.
+    guard
+      let products = try? LinearAlgebra.product(
+        values, transposed: true, values, transposed: false, rows: columns, inner: rows.count, columns: columns)
+    else { return }
+    if isEmpty {
+      self = products
+    } else {
+      for index in indices { self[index] += products[index] }
+    }
   }
 }
 

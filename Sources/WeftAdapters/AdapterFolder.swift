@@ -102,6 +102,9 @@ struct AdapterFolder {
   /// The shape of a tensor that is one of `tensorNames`; nothing is read or reserved.
   func shape(of name: String) -> [Int] { tensors[name]?.shape ?? [] }
 
+  /// The type of a tensor; nil when there is none of this name.
+  func dtype(of name: String) -> DType? { tensors[name]?.dtype }
+
   /// Whether there is a tensor of this name.
   /// The names that no family has recognized, sorted.
   var unrecognizedNames: [String] { tensors.keys.filter { !recognized.contains($0) }.sorted() }

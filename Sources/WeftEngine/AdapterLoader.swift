@@ -44,15 +44,18 @@ public struct AdapterLoader: Sendable {
     do {
       let resident = try ResidentAdapter(adapter.deltas, groups: groups, pool: pool, threads: threads)
       return PreparedAdapter(
-        adapter: adapter, resident: resident, profile: MixingProfile(adapter.deltas), path: path, base: fingerprint)
+        adapter: adapter.with(adapter.deltas.withoutLowRank), resident: resident, ranks: adapter.deltas.ranks,
+        profile: MixingProfile(adapter.deltas), path: path, base: fingerprint)
     } catch { throw EngineError(error) }
   }
 }
 
 /// An adapter in memory, ready to be installed into the engine whose loader read it.
 public struct PreparedAdapter: Sendable {
+  /// Without factors of low rank, which are packed in `resident`.
   let adapter: Adapter
   let resident: ResidentAdapter
+  let ranks: ClosedRange<Int>?
   let profile: MixingProfile
   /// Where it was read.
   public let path: String
@@ -61,6 +64,6 @@ public struct PreparedAdapter: Sendable {
 
   /// The name that requests will use.
   public var name: String { adapter.name }
-  /// Bytes that it takes: packed, and as it is stored.
+  /// Bytes that it takes: packed, and what of it is stored beside that.
   public var byteCount: Int { adapter.byteCount + resident.byteCount }
 }

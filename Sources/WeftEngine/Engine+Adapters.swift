@@ -34,10 +34,9 @@ extension Engine {
   public var adapters: [AdapterSummary] {
     adapterPool.names.compactMap { name in
       guard let loaded = adapterPool[name] else { return nil }
-      let deltas = loaded.adapter.deltas
       return AdapterSummary(
         name: name, family: loaded.adapter.family, baseModel: loaded.adapter.baseModel,
-        siteCount: deltas.operators.count, ranks: deltas.ranks, byteCount: loaded.resident.byteCount,
+        siteCount: loaded.sites.count, ranks: loaded.ranks, byteCount: loaded.resident.byteCount,
         version: loaded.version, path: loaded.path, isPinned: adapterPool.isPinned(name),
         sequenceCount: (waiting + running).filter { $0.activated.adapters.contains { $0 === loaded } }.count)
     }
@@ -112,7 +111,8 @@ extension Engine {
       throw EngineError(.busy, "fuse: expected an unfused base, found \(fused.mixture) fused into it; unfuse first")
     }
     let activated = try activated(adapters.canonical())
-    let deltas = zip(activated.mixture.parts, activated.adapters).map { (set: $1.adapter.deltas, part: $0) }
+    var deltas: [(set: DeltaSet, part: Mixture.Part)] = []
+    for (part, adapter) in zip(activated.mixture.parts, activated.adapters) { deltas.append((try adapter.deltas(), part)) }
     do { try weights.fuse(deltas, scales: activated.mixture.scales) } catch { throw EngineError(error) }
     fused = activated
     blocks.forgetAll()
@@ -122,7 +122,13 @@ extension Engine {
   public func unfuse() throws(EngineError) {
     try requireIdle("unfuse")
     guard fused.mixture != .base else { return }
-    weights.unfuse(fused.adapters.map(\.adapter.deltas))
+    // Only the places matter.
+    weights.unfuse(
+      fused.adapters.map { adapter in
+        var places = DeltaSet()
+        for site in adapter.sites { places.operators[site] = [] }
+        return places
+      })
     fused = .base
     blocks.forgetAll()
   }

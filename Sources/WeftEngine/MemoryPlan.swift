@@ -62,7 +62,7 @@ public struct MemoryPlan: Sendable {
       do {
         let adapter = try AdapterReader.read(folder: path, name: name, base: base)
         let resident = try ResidentAdapter(adapter.deltas, groups: weights.inputGroups, pool: try ThreadPool(threads: 1))
-        add(adapter: name, byteCount: adapter.byteCount + resident.byteCount)
+        add(adapter: name, byteCount: adapter.deltas.withoutLowRank.byteCount + resident.byteCount)
         needs = needs.union(AdapterNeeds(resident))
       } catch let error as AdapterError { throw EngineError(error) } catch let error as ResidentError {
         throw EngineError(error)

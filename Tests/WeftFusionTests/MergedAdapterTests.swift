@@ -6,6 +6,7 @@ import WeftAdapters
 import WeftDeltas
 import WeftFormats
 import WeftFusion
+import WeftTensors
 
 /// Merged adapters as files and in memory.
 struct MergedAdapterTests {

@@ -49,7 +49,7 @@ struct MergeMethods: ParsableCommand {
   private static func limits(_ parameter: MergeParameter) -> String {
     let standard: String
     if let number = parameter.standard {
-      standard = "default \(parameter.words.isEmpty ? "\(number)" : parameter.words[Int(number)])"
+      standard = "default \(parameter.words.isEmpty ? MergeParameter.text(number) : parameter.words[Int(number)])"
     } else {
       standard = "must be given"
     }

@@ -44,7 +44,7 @@ struct PaperMergeGoldens {
         name: try #require(module["name"]?.string), shape: shape.compactMap(\.int), layer: module["layer"]?.int)
     }
     var (common, ofTasks) = (MergeParameters(), [[String: Float]](repeating: [:], count: 3))
-    for (name, value) in try #require(one.parameters.members) {
+    for (name, value) in try #require(one.parameters.members) where name != "rank" {
       if let ranges = value.array {
         for (task, range) in ranges.enumerated() {
           let numbers = range.array?.compactMap(\.double).map { Float($0) } ?? []
@@ -78,7 +78,8 @@ struct PaperMergeGoldens {
       one.method.name == "given_masks"
       ? try MergeMasks(path: TestPaths.goldens + "/merge-papers/masks.\(one.problem).safetensors") : nil
     return MergeProblem(
-      modules: modules, tasks: tasks, changes: changes, parameters: common, seed: one.seed, masks: masks)
+      modules: modules, tasks: tasks, changes: changes, parameters: common, seed: one.seed, masks: masks,
+      rank: one.parameters["rank"]?.int)
   }
 
   /// What the reference makes of a module.
@@ -89,7 +90,7 @@ extension MergeProblem {
   /// A problem whose changes are in memory, by task and module.
   init(
     modules: [Module], tasks: [Task], changes: [[MergedChange?]], parameters: MergeParameters = MergeParameters(),
-    seed: UInt64 = 0, masks: MergeMasks? = nil
+    seed: UInt64 = 0, masks: MergeMasks? = nil, rank: Int? = nil
   ) {
     let shapes = modules.map(\.shape)
     self.init(
@@ -100,7 +101,7 @@ extension MergeProblem {
           guard case .factors(let factors) = changes[task][module] else { return nil }
           return factors
         }),
-      parameters: parameters, seed: seed, masks: masks)
+      parameters: parameters, seed: seed, masks: masks, rank: rank)
   }
 
   /// What a method makes of every module, multiplied out.

@@ -13,7 +13,8 @@ struct PaperMergeLawTests {
 
   /// Tasks of low rank from a seed each.
   private func problem(
-    _ seeds: [UInt64], rank: Int = 2, parameters: [String: Float] = [:], seed: UInt64 = 3, repeated: Int = 1
+    _ seeds: [UInt64], rank: Int = 2, parameters: [String: Float] = [:], seed: UInt64 = 3,
+    result: Int? = nil
   ) -> MergeProblem {
     let changes = seeds.map { seed in
       var generator = SeededGenerator(seed: seed)
@@ -25,7 +26,7 @@ struct PaperMergeLawTests {
     }
     return MergeProblem(
       modules: modules, tasks: seeds.indices.map { .init(name: "task\($0)", weight: 1) }, changes: changes,
-      parameters: MergeParameters(parameters), seed: seed)
+      parameters: MergeParameters(parameters), seed: seed, rank: result)
   }
 
   private func method(_ name: String) throws -> MergeMethod { try MergeMethod.named(name) }
@@ -137,11 +138,11 @@ struct PaperMergeLawTests {
   @Test(arguments: ["dare_paper", "della_paper", "lego", "knots"]) func seedsDecideOnEveryThread(name: String) async throws {
     let method = try method(name)
     let parameters: [String: Float] =
-      name == "knots" ? ["inside": 3, "drop": 0.5] : name == "lego" ? ["rank": 3] : ["drop": 0.5]
-    let expected = try problem([1, 2, 3], parameters: parameters).merged(by: method)
+      name == "knots" ? ["inside": 3, "drop": 0.5] : name == "lego" ? [:] : ["drop": 0.5]
+    let expected = try problem([1, 2, 3], parameters: parameters, result: 3).merged(by: method)
     let results = try await withThrowingTaskGroup(of: [[Float]].self) { group in
       for _ in 0..<3 {
-        let problem = problem([1, 2, 3], parameters: parameters)
+        let problem = problem([1, 2, 3], parameters: parameters, result: 3)
         group.addTask { try problem.merged(by: method) }
       }
       return try await group.reduce(into: []) { $0.append($1) }

@@ -38,13 +38,11 @@ struct PaperMergeRefusalTests {
     }
   }
 
-  @Test func ranksFit() throws {
+  @Test func ranksFitAndCountsAreWhole() throws {
     let unequal = try refusal("robust_merge", problem([factors(rank: 2), factors(rank: 3)]))
     #expect(unequal == "task1: \(modules[0].name): expected rank 2, as the tasks before, found 3")
-    let large = try refusal("lego", problem([factors(rank: 2), factors(rank: 3)], ["rank": 6]))
-    #expect(large == "lego: \(modules[0].name): expected a rank up to 5, that of all tasks together, found 6")
-    let whole = try refusal("lego", problem([factors(rank: 2)], ["rank": 1.5]))
-    #expect(whole == "rank: expected a whole number, found 1.5")
+    let whole = try refusal("consensus", problem([factors(rank: 2)], ["active": 1.5]))
+    #expect(whole == "active: expected a whole number, found 1.5")
   }
 
   @Test func partsAreOfTasks() throws {

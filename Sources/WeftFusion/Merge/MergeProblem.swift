@@ -75,11 +75,13 @@ package struct MergeProblem: Sendable {
   package let layerCount: Int
   /// Weights of elements, columns or modules from a file.
   package let masks: MergeMasks?
+  /// The rank that the result shall have, for methods that make one of their own; nil: nobody says.
+  package let rank: Int?
 
   /// - Parameter layerCount: nil: as many as the modules tell.
   package init(
     tasks: [Task], modules: [Module], values: Values, parameters: MergeParameters, seed: UInt64 = 0, layerCount: Int? = nil,
-    masks: MergeMasks? = nil
+    masks: MergeMasks? = nil, rank: Int? = nil
   ) {
     self.tasks = tasks
     self.modules = modules
@@ -88,6 +90,7 @@ package struct MergeProblem: Sendable {
     self.seed = seed
     self.layerCount = layerCount ?? (modules.compactMap(\.layer).max() ?? 0) + 1
     self.masks = masks
+    self.rank = rank
   }
 }
 

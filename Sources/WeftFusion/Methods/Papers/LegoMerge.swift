@@ -5,12 +5,13 @@ internal import WeftTensors
 extension MergeMethod {
   /// LoRA-LEGO: every rank of every adapter (a row of A beside a column of B) is a unit; k-means over the units of a module gives
   /// the ranks of the merged adapter. A cluster's mean gets the mean length of its units, and the whole change sqrt(r / k), r the
-  /// mean rank of the tasks.
+  /// mean rank of the tasks. k is the rank that is asked for, else the largest of the
+  /// tasks, and never above the number of units.
   ///
   /// Source: https://arxiv.org/abs/2409.16167 (peft-reference.md, 2.3). A task's scale and weight are in its units: sqrt(|c|) in A
   /// and in B, the sign in B. Random numbers are those of numpy's `default_rng(seed)`, one stream for all modules in order.
   static let lego = MergeMethod(
-    "lego", source: "https://arxiv.org/abs/2409.16167", space: .factors, parameters: [outputRank]
+    "lego", source: "https://arxiv.org/abs/2409.16167", space: .factors
   ) { (problem, emit) throws(MergeError) in
     var generator = NumPyGenerator(seed: problem.seed)
     for module in problem.modules.indices {
@@ -21,14 +22,7 @@ extension MergeMethod {
         units += factors.units(inputs: shape[1])
         ranks.append(factors.rank)
       }
-      let wanted = try problem.count(outputRank, module: module)
-      let rank = wanted > 0 ? wanted : ranks.max() ?? 1
-      guard rank <= units.count else {
-        throw .mismatch(
-          location: "lego: \(problem.modules[module].name)",
-          expected: "a rank up to \(units.count), that of all tasks together",
-          found: "\(rank)")
-      }
+      let rank = min(problem.rank ?? ranks.max() ?? 1, units.count)
       let clusters = UnitClusters(units, count: rank, &generator)
       let merged = zip(clusters.means, clusters.lengths).map { mean, length in
         let own = mean.reduce(0) { $0 + $1 * $1 }.squareRoot()
@@ -39,9 +33,6 @@ extension MergeMethod {
         module, .factors(MergeFactors(units: merged, inputs: shape[1], scale: Float((mean / Double(rank)).squareRoot()))))
     }
   }
-
-  private static let outputRank = MergeParameter(
-    "rank", standard: 0, range: 0...65536, text: "rank of the merged adapter; 0 for the largest of the tasks")
 }
 
 extension MergeFactors {

@@ -28,10 +28,15 @@ package enum AdapterFactorsWriter {
         throw .cannotWrite(path: path, reason: String(cString: strerror(errno)))
       }
     } catch {
-      for name in [AdapterPlace.peftName, AdapterPlace.configName] { unlink("\(temporary)/\(name)") }
-      rmdir(temporary)
+      remove(folder: temporary)
       throw error
     }
+  }
+
+  /// Removes a folder that was written so.
+  package static func remove(folder path: String) {
+    for name in [AdapterPlace.peftName, AdapterPlace.configName] { unlink("\(path)/\(name)") }
+    rmdir(path)
   }
 
   /// The text of `adapter_config.json`, with options in alphabetical order as PEFT writes them. Rank and alpha are equal, so
@@ -121,14 +126,15 @@ package enum AdapterFactorsWriter {
     scale == 1 && tensor.dtype == .f32 ? tensor : try Tensor(tensor.floats().map { $0 * scale }, shape: tensor.shape)
   }
 
-  private static func target(_ path: String) -> String {
+  /// The path without slashes at its end.
+  package static func target(_ path: String) -> String {
     var target = path
     while target.count > 1, target.hasSuffix("/") { target.removeLast() }
     return target
   }
 
   /// A new folder beside the one that is to be; nothing is there, or an empty folder.
-  private static func temporaryFolder(beside path: String) throws(FormatError) -> String {
+  package static func temporaryFolder(beside path: String) throws(FormatError) -> String {
     let target = target(path)
     var status = stat()
     if stat(target, &status) == 0 {

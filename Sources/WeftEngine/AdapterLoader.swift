@@ -41,6 +41,11 @@ public struct AdapterLoader: Sendable {
     do { adapter = try AdapterReader.read(folder: path, name: name, base: base, options: choices) } catch {
       throw EngineError(error)
     }
+    return try prepare(adapter, from: path, pool: pool)
+  }
+
+  /// Packs an adapter that is in memory. `path` says where it comes from, for people.
+  func prepare(_ adapter: Adapter, from path: String, pool: ThreadPool) throws(EngineError) -> PreparedAdapter {
     do {
       let resident = try ResidentAdapter(adapter.deltas, groups: groups, pool: pool, threads: threads)
       return PreparedAdapter(

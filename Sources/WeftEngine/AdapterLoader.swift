@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import WeftAdapters
+package import WeftAdapters
 internal import WeftDeltas
-internal import WeftTensors
+package import WeftTensors
 internal import WeftTransformer
 
 /// Reads adapters for one engine, on any thread: an engine is not disturbed by what is being read.
@@ -45,7 +45,7 @@ public struct AdapterLoader: Sendable {
   }
 
   /// Packs an adapter that is in memory. `path` says where it comes from, for people.
-  func prepare(_ adapter: Adapter, from path: String, pool: ThreadPool) throws(EngineError) -> PreparedAdapter {
+  package func prepare(_ adapter: Adapter, from path: String, pool: ThreadPool) throws(EngineError) -> PreparedAdapter {
     do {
       let resident = try ResidentAdapter(adapter.deltas, groups: groups, pool: pool, threads: threads)
       return PreparedAdapter(

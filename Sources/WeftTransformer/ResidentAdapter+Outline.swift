@@ -15,7 +15,8 @@ extension ResidentAdapter {
   /// The low-rank changes by place, gated ones included.
   package var outlines: [WeightSite: LowRankOutline] {
     var outlines: [WeightSite: LowRankOutline] = [:]
-    for (group, sites) in zip(groupTable, sites) {
+    for (number, sites) in sites.enumerated() {
+      let group = groupTable[number]
       for (index, site) in sites.enumerated() {
         guard let a = group.a, let part = group.part(index) else { continue }
         outlines[site] = LowRankOutline(rank: part.rank, scale: part.scale, a: a.dtype, b: part.b.dtype)

@@ -14,6 +14,7 @@ struct Bench: ParsableCommand {
 
         weft bench --model base.gguf --threads 2
         weft bench --model base.gguf --adapter a=adapters/a --adapter b=adapters/b --json
+        weft bench --model base.gguf --planner
       """)
 
   @Option(help: "A GGUF file or a Hugging Face folder.")
@@ -36,6 +37,8 @@ struct Bench: ParsableCommand {
   var repetitions = 3
   @Flag(help: "Let repetitions take over the keys and values of the prompt, to see what that saves.")
   var reusePrefixes = false
+  @Flag(help: "Measure adapters beside the base, as one, and fused, in a grid of cases, and what planning chooses there.")
+  var planner = false
   @Flag(help: "One line of JSON.")
   var json = false
 
@@ -46,6 +49,10 @@ struct Bench: ParsableCommand {
   }
 
   func run() throws {
+    if planner {
+      try PlannerBench(model: model, threads: threads, kvType: kvType ?? .f16, json: json).run()
+      return
+    }
     let engine = try Engine(
       model: model,
       options: EngineOptions(

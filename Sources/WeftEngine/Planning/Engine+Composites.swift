@@ -40,7 +40,8 @@ extension Engine {
     if adapterPool[name] != nil { return name }
     let shape: CompositeShape
     do { shape = try CompositeShape(activated, base: weights.shape, groups: weights.inputGroups, rank: rank) } catch {
-      throw EngineError(.unsupported, "composite of \(mixture): expected low-rank adapters side by side, found that \(error.reason)")
+      throw EngineError(
+        .unsupported, "composite of \(mixture): expected low-rank adapters side by side, found that \(error.reason)")
     }
     let deltas: DeltaSet
     if shape.isCut, let rank {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import WeftDeltas
+internal import WeftAdapters
+package import WeftDeltas
 internal import WeftTensors
 internal import WeftTransformer
 
@@ -22,7 +23,8 @@ extension Engine {
     ways: Set<ExecutionPlan.Way> = Set(ExecutionPlan.Way.allCases), rank: Int? = nil
   ) throws(EngineError) -> ExecutionPlan {
     let sizes = [
-      ("expected tokens", expectedTokens, 0), ("prompt tokens", promptTokens, 0), ("sequences", sequences, 1), ("rank", rank ?? 1, 1),
+      ("expected tokens", expectedTokens, 0), ("prompt tokens", promptTokens, 0), ("sequences", sequences, 1),
+      ("rank", rank ?? 1, 1),
     ]
     for (name, value, least) in sizes where value < least || value > 1 << 40 {
       throw EngineError(.invalidArgument, "\(name): expected \(least) or more, found \(value)")
@@ -99,7 +101,9 @@ extension Engine {
     // Numbers are widened, joined, rounded and packed, each about as fast as the last.
     var preparation = isThere ? 0 : 4 * Double(shape.elementCount) / rates.packedPerSecond
     // QR of both factors and their product again, in Float64.
-    if !isThere, shape.isCut { preparation += 6 * shape.decompositionProducts / (rates.fusedProductsPerSecond / Double(options.threads)) }
+    if !isThere, shape.isCut {
+      preparation += 6 * shape.decompositionProducts / (rates.fusedProductsPerSecond / Double(options.threads))
+    }
     return load.estimate(.composite, shape.work, rates, preparation: preparation, byteCount: bytes)
   }
 
@@ -128,4 +132,9 @@ extension Engine {
     let preparation = isThere ? 0 : Double(products) / rates.fusedProductsPerSecond + packing
     return load.estimate(.fuse, PlannedWork(), rates, preparation: preparation)
   }
+}
+
+extension Engine {
+  /// What adapters may attach to.
+  package var baseShape: BaseShape { weights.shape }
 }

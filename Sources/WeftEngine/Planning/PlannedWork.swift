@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import WeftAdapters
 internal import WeftDeltas
 internal import WeftTensors
 internal import WeftTransformer

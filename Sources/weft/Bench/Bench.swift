@@ -15,6 +15,7 @@ struct Bench: ParsableCommand {
         weft bench --model base.gguf --threads 2
         weft bench --model base.gguf --adapter a=adapters/a --adapter b=adapters/b --json
         weft bench --model base.gguf --adapters --resident 10000
+        weft bench --model base.gguf --planner
       """)
 
   @Option(help: "A GGUF file or a Hugging Face folder.")
@@ -43,6 +44,8 @@ struct Bench: ParsableCommand {
   var measuresAdapters = false
   @Option(help: "With --adapters: hold this many ternary ones of rank 8 on q and v in memory, and print what they take.")
   var resident = 0
+  @Flag(help: "Measure adapters beside the base, as one, and fused, in a grid of cases, and what planning chooses there.")
+  var planner = false
   @Flag(help: "One line of JSON.")
   var json = false
 
@@ -64,6 +67,9 @@ struct Bench: ParsableCommand {
         model: model, threads: threads, kvType: kvType ?? .f16, decode: decode, repetitions: repetitions, resident: resident,
         json: json
       ).run()
+    }
+    if planner {
+      return try PlannerBench(model: model, threads: threads, kvType: kvType ?? .f16, json: json).run()
     }
     let engine = try Engine(
       model: model,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "formats/packed.h"
+#include "formats/restore.h"
 
 static size_t element_bytes(int format) { return format == WEFT_F32 ? 4 : 2; }
 
@@ -78,6 +79,46 @@ void weft_pack(void *packed, int format, const void *w, size_t row_bytes, size_t
         case WEFT_BF16: pack_row_float(tile, row, lane, cols, 2); break;
         default: pack_row_quantized((uint8_t *)tile, (const uint8_t *)row, lane, cols, format); break;
       }
+    }
+  }
+}
+
+// 32 quants of one row, from where pack_quants put them. The format has one plane.
+static void unpack_quants(uint8_t *q, const uint8_t *block, size_t lane, unsigned bits) {
+  const uint32_t mask = bits == 8 ? ~0u : 0x01010101u * ((1u << bits) - 1);
+  for (unsigned g = 0; g < 8; g++) {
+    uint32_t word;
+    memcpy(&word, block + g % bits * 64 + lane * 4, 4);
+    word = word >> g / bits * bits & mask;
+    memcpy(q + g * 4, &word, 4);
+  }
+}
+
+static void unpack_row_quantized(uint8_t *row, const uint8_t *tile, size_t lane, size_t cols, int format) {
+  const quantized_format *f = &quantized_formats[format];
+  const size_t blocks = cols / WEFT_BLOCK;
+  for (size_t b = 0; b < blocks; b++, row += f->block_bytes) {
+    const uint8_t *bytes = tile + b / 8 * packed_chunk_of(f, 8).bytes;
+    const packed_chunk chunk = packed_chunk_of(f, blocks - b / 8 * 8);
+    uint8_t q[WEFT_BLOCK];
+    uint16_t d = 0;
+    unpack_quants(q, bytes + b % 8 * packed_quant_bytes(f), lane, f->bits);
+    if (f->scale == SCALE_BLOCK) memcpy(&d, bytes + chunk.scales + b % 8 * packed_scale_bytes(f) + lane * 2, 2);
+    restore_block(row, format, d, q);
+  }
+}
+
+void weft_unpack(void *w, int format, const void *packed, size_t cols, size_t row_begin, size_t row_end) {
+  const quantized_format *f = &quantized_formats[format];
+  const size_t bytes = tile_bytes(format, cols), size = f->bits ? 0 : element_bytes(format);
+  const size_t row_bytes = f->bits ? cols / WEFT_BLOCK * f->block_bytes : cols * size;
+  for (size_t r = row_begin; r < row_end; r++) {
+    const char *tile = (const char *)packed + r / WEFT_TILE * bytes;
+    char *row = (char *)w + (r - row_begin) * row_bytes;
+    if (f->bits) {
+      unpack_row_quantized((uint8_t *)row, (const uint8_t *)tile, r % WEFT_TILE, cols, format);
+    } else {
+      for (size_t c = 0; c < cols; c++) memcpy(row + c * size, tile + (c * WEFT_TILE + r % WEFT_TILE) * size, size);
     }
   }
 }

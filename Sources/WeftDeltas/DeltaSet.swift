@@ -59,13 +59,15 @@ package struct DeltaSet: Sendable {
       && hidden.isEmpty
   }
 
-  /// A part that cannot be fused into weights, in words; nil when all can.
-  package var unfusablePart: String? {
+  /// A part that cannot be fused into weights in memory, in words; nil when all can.
+  package var unfusablePart: String? { unwritablePart ?? (embedding.isEmpty ? nil : "a change of the embedding") }
+
+  /// A part that cannot become part of a file's weights, in words; nil when all can.
+  package var unwritablePart: String? {
     if invocation != nil { return "an adapter that acts from its invocation on" }
     if let prompt { return "a \(prompt.name)" }
     if !gatedPrompts.isEmpty { return "a gated prompt" }
     if let hidden = hidden.values.joined().first { return "a \(hidden.name) of the hidden state" }
-    if !embedding.isEmpty { return "a change of the embedding" }
     for (site, list) in operators {
       for case .gated in list { return "gated experts at \(site)" }
     }

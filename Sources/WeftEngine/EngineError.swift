@@ -67,7 +67,7 @@ extension EngineError {
     case .cannotWrite: self.init(.cannotWrite, error.description)
     case .malformed: self.init(.corruptFile, error.description)
     case .missing: self.init(.notFound, error.description)
-    case .unsupported: self.init(.unsupported, error.description)
+    case .unsupported, .untrusted: self.init(.unsupported, error.description)
     }
   }
 

@@ -77,6 +77,20 @@ package final class AtomicFile {
     }
   }
 
+  /// Writes over bytes that were written before: a header, whose content is known last.
+  package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FormatError) {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let chunk = UnsafeRawBufferPointer(rebasing: rest)
+      let written = pwrite(descriptor, chunk.baseAddress, chunk.count, off_t(offset + rest.startIndex))
+      guard written >= 0 else {
+        if errno == EINTR { continue }
+        throw failure()
+      }
+      rest = rest.dropFirst(written)
+    }
+  }
+
   /// Makes the bytes durable and gives the file its name. Nothing may be written afterwards.
   package func commit() throws(FormatError) {
     guard fsync(descriptor) == 0 else { throw failure() }

@@ -56,4 +56,14 @@ struct ByteCursor {
     offset += length
     return text
   }
+
+  /// The next `count` bytes.
+  mutating func bytes(_ count: Int, _ name: @autoclosure () -> String) throws(FormatError) -> UnsafeRawBufferPointer {
+    guard count <= remaining else {
+      throw .malformed(
+        location: location, expected: "\(name()) (\(count) bytes)", found: "the end of the file after \(remaining) bytes")
+    }
+    defer { offset += count }
+    return UnsafeRawBufferPointer(rebasing: storage.bytes[offset..<offset + count])
+  }
 }

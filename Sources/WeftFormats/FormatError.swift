@@ -14,6 +14,8 @@ package enum FormatError: Error, Equatable, Sendable, CustomStringConvertible {
   case missing(location: String, name: String)
   /// Well-formed, but not supported by Weft.
   case unsupported(location: String, expected: String, found: String)
+  /// Whole, but not vouched for by whom it has to be.
+  case untrusted(location: String, expected: String, found: String)
 
   package var description: String {
     switch self {
@@ -22,6 +24,7 @@ package enum FormatError: Error, Equatable, Sendable, CustomStringConvertible {
     case .malformed(let location, let expected, let found): "\(location): expected \(expected), found \(found)"
     case .missing(let location, let name): "\(location): \(name) is missing"
     case .unsupported(let location, let expected, let found): "\(location): \(found) is not supported; expected \(expected)"
+    case .untrusted(let location, let expected, let found): "\(location): not trusted: expected \(expected), found \(found)"
     }
   }
 }

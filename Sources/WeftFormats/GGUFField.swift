@@ -16,7 +16,7 @@ package struct GGUFField: Sendable, Equatable {
     self.init(.array, GGUFField.littleEndian(kind.rawValue) + GGUFField.littleEndian(UInt64(count)) + elements)
   }
 
-  fileprivate init(copying bytes: [UInt8]) { self.bytes = bytes }
+  init(copying bytes: [UInt8]) { self.bytes = bytes }
 
   package static func uint8(_ value: UInt8) -> GGUFField { GGUFField(.uint8, [value]) }
   package static func int8(_ value: Int8) -> GGUFField { GGUFField(.int8, littleEndian(value)) }

@@ -98,6 +98,13 @@ package struct JSON: @unchecked Sendable {
     return cJSON_IsNull(child) != 0 ? nil : JSON(document: document, node: child)
   }
 
+  /// This value as JSON, without line breaks.
+  package var text: String {
+    guard let printed = cJSON_PrintUnformatted(node) else { return "null" }
+    defer { cJSON_free(printed) }
+    return String(cString: printed)
+  }
+
   private var children: [(key: String, value: JSON)] {
     var result: [(key: String, value: JSON)] = []
     var next = node.pointee.child

@@ -46,10 +46,12 @@ package final class ModelWeights: @unchecked Sendable {
 
   /// Names this base: its sizes, and a hash (FNV-1a) of the final norm's values, which every form of a model stores unrounded.
   package var fingerprint: String {
+    ModelWeights.fingerprint(config, norm: UnsafeBufferPointer(start: outputNorm.weight, count: config.hiddenSize))
+  }
+
+  static func fingerprint(_ config: ModelConfig, norm: some Sequence<Float>) -> String {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-    for index in 0..<config.hiddenSize {
-      hash = (hash ^ UInt64(outputNorm.weight[index].bitPattern)) &* 0x100_0000_01B3
-    }
+    for value in norm { hash = (hash ^ UInt64(value.bitPattern)) &* 0x100_0000_01B3 }
     return "\(config.architecture)-\(config.layerCount)x\(config.hiddenSize)-\(config.vocabularySize)-"
       + String(hash, radix: 16)
   }

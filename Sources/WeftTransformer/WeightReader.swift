@@ -18,6 +18,8 @@ struct WeightReader {
   private var finite: Set<String> = []
   /// Transposed copies of tensors that are stored as [in, out].
   private var transposed: [String: Tensor] = [:]
+  /// What was taken of every tensor.
+  private(set) var uses: [String: [TensorUse]] = [:]
   /// False when only sizes are wanted: then values are neither checked, compared nor transposed.
   private let readsValues: Bool
 
@@ -59,28 +61,31 @@ struct WeightReader {
   // MARK: - Outside the layers
 
   mutating func embedding() throws(ModelError) -> ModelWeights.Source {
-    try matrix(names.root + names.embedding + ".weight", rows: config.vocabularySize)
+    try matrix(names.root + names.embedding + ".weight", rows: config.vocabularySize, .embedding)
   }
 
   /// The learned positions; nil when the model has none.
   mutating func positions() throws(ModelError) -> ModelWeights.Source? {
     guard config.positionRows > 0 else { return nil }
-    return try matrix(names.root + names.positionEmbedding + ".weight", rows: config.positionRows)
+    return try matrix(names.root + names.positionEmbedding + ".weight", rows: config.positionRows, .positions)
   }
 
   mutating func outputNorm() throws(ModelError) -> NormSource {
-    try norm(named: names.root + names.outputNorm, count: config.hiddenSize)
+    try norm(named: names.root + names.outputNorm, .output, count: config.hiddenSize)
   }
+
+  /// The name of the head's weight, where it has one of its own.
+  var headName: String { names.outputHead + ".weight" }
 
   /// The output head; nil when it is the embedding. A configuration that ties them and a file that has a different head
   /// contradict each other.
   mutating func head(embedding: ModelWeights.Source) throws(ModelError) -> ModelWeights.Source? {
-    let name = names.outputHead + ".weight"
+    let name = headName
     guard checkpoint.tensors[name] != nil else {
       if config.tieWordEmbeddings == false { throw .missingTensor(location: checkpoint.path, name: name) }
       return nil
     }
-    let head = try matrix(name, rows: config.vocabularySize)
+    let head = try matrix(name, rows: config.vocabularySize, .matrix(.outputHead))
     guard config.tieWordEmbeddings == true else { return head }
     guard readsValues else { return nil }
     let (one, other) = (head.tensor, embedding.tensor)
@@ -96,8 +101,12 @@ struct WeightReader {
     return nil
   }
 
-  private mutating func matrix(_ name: String, rows: Int) throws(ModelError) -> ModelWeights.Source {
-    ModelWeights.Source(name: name, tensor: try weight(name, shape: [rows, config.hiddenSize]), rowMap: nil)
+  private mutating func matrix(
+    _ name: String, rows: Int, _ part: TensorUse.Part
+  ) throws(ModelError) -> ModelWeights.Source {
+    let tensor = try weight(name, shape: [rows, config.hiddenSize])
+    uses[name, default: []].append(TensorUse(part, first: 0, count: rows))
+    return ModelWeights.Source(name: name, tensor: tensor, rowMap: nil)
   }
 
   // MARK: - Layers
@@ -113,14 +122,20 @@ struct WeightReader {
     guard let name = names.norms[role] else { preconditionFailure("the architecture has no name for \(role)") }
     // A norm over heads stands before the rotation: its weights follow the order of the head's rows.
     let heads = role == .query || role == .key ? rowMap(heads: count / config.headDimension) : nil
-    return try norm(named: names.layer(layer, name), count: count, rowMap: heads)
+    return try norm(named: names.layer(layer, name), .layer(layer, role), count: count, rowMap: heads)
   }
 
-  private mutating func norm(named name: String, count: Int, rowMap: [Int32]? = nil) throws(ModelError) -> NormSource {
-    NormSource(
-      weight: try vector(
-        name + ".weight", count: count, offset: checkpoint.form == .gguf ? 0 : config.normOffset, rowMap: rowMap),
-      bias: config.norm == .layer ? try vector(name + ".bias", count: count) : nil)
+  private mutating func norm(
+    named name: String, _ site: NormSite, count: Int, rowMap: [Int32]? = nil
+  ) throws(ModelError) -> NormSource {
+    let offset = checkpoint.form == .gguf ? 0 : config.normOffset
+    let weight = try vector(name + ".weight", count: count, offset: offset, rowMap: rowMap)
+    uses[name + ".weight", default: []].append(
+      TensorUse(.normWeight(site), first: 0, count: count, rowMap: rowMap, offset: offset))
+    guard config.norm == .layer else { return NormSource(weight: weight, bias: nil) }
+    let bias = try vector(name + ".bias", count: count)
+    uses[name + ".bias", default: []].append(TensorUse(.normBias(site), first: 0, count: count))
+    return NormSource(weight: weight, bias: bias)
   }
 
   /// The weight of a linear map.
@@ -128,7 +143,8 @@ struct WeightReader {
     guard let size = sizes[site] else { preconditionFailure("\(site) is no site of this model") }
     let place = try place(of: site)
     var tensor: Tensor
-    if place.linear.isTransposed && checkpoint.form == .huggingFace {
+    let isTransposed = place.linear.isTransposed && checkpoint.form == .huggingFace
+    if isTransposed {
       tensor = try transposedWeight(place.tensorName, rows: place.rowCount, columns: size.in)
     } else if place.linear.experts == .stacked {
       guard let experts = config.experts else { preconditionFailure("\(site) without experts") }
@@ -139,6 +155,8 @@ struct WeightReader {
     } else {
       tensor = try weight(place.tensorName, shape: [place.rowCount, size.in])
     }
+    uses[place.tensorName, default: []].append(
+      TensorUse(.matrix(site), first: place.row, count: size.out, rowMap: rowMap(site), isTransposed: isTransposed))
     let isWhole = place.row == 0 && size.out == tensor.rows
     if !isWhole { tensor = tensor.slice(rows: place.row..<place.row + size.out) }
     return ModelWeights.Source(name: place.tensorName, tensor: tensor, rowMap: rowMap(site))
@@ -152,6 +170,7 @@ struct WeightReader {
     let text = names.layer(site.layer ?? 0, name) + ".bias"
     guard config.biases?.contains(projection) ?? (checkpoint.tensors[text] != nil) else { return nil }
     let range = place.row..<place.row + size.out
+    uses[text, default: []].append(TensorUse(.bias(site), first: place.row, count: size.out, rowMap: rowMap(site)))
     return try vector(text, count: place.rowCount, range: range, rowMap: rowMap(site))
   }
 

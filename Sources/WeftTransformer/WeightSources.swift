@@ -23,6 +23,10 @@ struct WeightSources {
   let shape: BaseShape
   /// Bytes of matrices that the file has transposed: their copies stay beside the packed ones, for `unfuse`.
   let transposedBytes: Int
+  /// What is taken of every tensor of the file.
+  let uses: [String: [TensorUse]]
+  /// The name of the head's weight in this form of file, where it has one of its own.
+  let headName: String
   /// Tensors of parts that Weft does not run.
   let otherPartTensors: Int
 
@@ -60,6 +64,8 @@ struct WeightSources {
     shape = config.shape(
       isTied: head == nil, names: reader.architecture.names, interleavesHeads: reader.architecture.interleavesHeads,
       layerSources: stack.sources)
+    uses = reader.uses
+    headName = reader.headName
     transposedBytes = reader.transposedBytes
     otherPartTensors = reader.otherPartTensors
   }

@@ -6,6 +6,8 @@ import ArgumentParser
 struct MemorySize: ExpressibleByArgument {
   let byteCount: Int
 
+  init(byteCount: Int) { self.byteCount = byteCount }
+
   init?(argument: String) {
     var text = argument.uppercased()
     if text.hasSuffix("B") { text.removeLast() }
@@ -21,4 +23,7 @@ struct MemorySize: ExpressibleByArgument {
     guard let value = Double(text), value > 0, value * factor >= 1, value * factor < 0x1p62 else { return nil }
     byteCount = Int(value * factor)
   }
+
+  /// As help prints it.
+  var defaultValueDescription: String { Readable.bytes(byteCount) }
 }

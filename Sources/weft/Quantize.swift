@@ -105,14 +105,5 @@ struct ModelFileOutput {
   }
 
   /// The model itself is never replaced: it is the better of the two.
-  private var isSource: Bool {
-    let files = FileManager.default
-    func identity(_ path: String) -> [Int]? {
-      guard let attributes = try? files.attributesOfItem(atPath: path), let node = attributes[.systemFileNumber] as? Int,
-        let device = attributes[.systemNumber] as? Int
-      else { return nil }
-      return [device, node]
-    }
-    return identity(path).map { $0 == identity(source) } ?? false
-  }
+  private var isSource: Bool { FileIdentity(path).map { $0 == FileIdentity(source) } ?? false }
 }

@@ -68,6 +68,9 @@ static const quantized_format quantized_formats[WEFT_WEIGHT_FORMATS] = {
   X(matmul_q5_k, WEFT_Q5_K) X(matmul_q6_k, WEFT_Q6_K) X(matmul_iq4_nl, WEFT_IQ4_NL) X(matmul_iq4_xs, WEFT_IQ4_XS) \
   X(matmul_tq2_0, WEFT_TQ2_0) X(matmul_mxfp4, WEFT_MXFP4) X(matmul_ternary, WEFT_TERNARY)
 
+// The formats of narrow matrices: X(kernel, format).
+#define NARROW_KERNELS(X) X(expand_q8_0, WEFT_Q8_0) X(expand_q4_0, WEFT_Q4_0) X(expand_ternary, WEFT_TERNARY)
+
 // One block, taken apart. Only what the format has is written; there are block_elements / sub scales and minimums.
 typedef struct quantized_block {
   uint16_t d, e;  // bits of the floats

@@ -54,6 +54,15 @@ typedef struct weft_block_q8 {
   (float *y, size_t y_stride, const void *w, const void *x, size_t x_stride, size_t cols, size_t tile_begin, size_t tile_end, \
    size_t n, int accumulate)
 
+// y[t, r] += sum_c B[r, c] u[t, c] for a narrow B, which has few columns (a rank): the other half of a low rank.
+//   w         packed by weft_pack_narrow of the same format, with tile_count tiles in all
+//   u         f32, row t at u + t * u_stride (floats), [cols]
+// Otherwise as matmul. Blocks of 32 columns in order; u of a block, behind its end 0, is quantised as by quantize_q8. Then the formula
+// of the quantised products, with y as the start.
+#define WEFT_EXPAND                                                                                                            \
+  (float *y, size_t y_stride, const void *w, const float *u, size_t u_stride, size_t cols, size_t tile_count, size_t tile_begin, \
+   size_t tile_end, size_t n)
+
 // What one call of attention reads and writes: rows of one sequence with consecutive positions, one key-value head.
 typedef struct weft_attention_task {
   float *out;                  // row t, query head h of the group: out + t * out_stride + h * head_dim
@@ -93,6 +102,9 @@ typedef struct weft_attention_task {
   X(matmul_tq2_0, void, WEFT_MATMUL)                                                                                           \
   X(matmul_mxfp4, void, WEFT_MATMUL)                                                                                           \
   X(matmul_ternary, void, WEFT_MATMUL)                                                                                         \
+  X(expand_q8_0, void, WEFT_EXPAND)                                                                                            \
+  X(expand_q4_0, void, WEFT_EXPAND)                                                                                            \
+  X(expand_ternary, void, WEFT_EXPAND)                                                                                         \
   /* Columns [begin, end) of one row of activations to blocks of 32: xq[begin/32 ... end/32). scale = max|x| / 127;            \
      q = round-to-even(x * 127 / max|x|), or 0 where max|x| <= 2^-120 (127 / max|x| could be infinite). begin and end are      \
      multiples of 32. */                                                                                                       \
@@ -155,6 +167,13 @@ size_t weft_packed_bytes(int format, size_t rows, size_t cols);
 // zero. `row_map`, when not NULL, names the file row of every packed row.
 void weft_pack(void *packed, int format, const void *w, size_t row_bytes, size_t rows, size_t cols, size_t tile_begin,
                size_t tile_end, const int32_t *row_map);
+// The reverse: rows [row_begin, row_end) of a packed matrix in file layout, one after the other. Of f32, f16, bf16, q8_0, q4_0, ternary.
+void weft_unpack(void *w, int format, const void *packed, size_t cols, size_t row_begin, size_t row_end);
+// The same for narrow matrices (WEFT_EXPAND) of q8_0, q4_0 or ternary; all rows at once. Rows in file layout are row_bytes long, which
+// may be more than `cols` elements, to whole blocks: what is behind them is not read, and comes back as 0.
+size_t weft_narrow_bytes(int format, size_t rows, size_t cols);
+void weft_pack_narrow(void *packed, int format, const void *w, size_t row_bytes, size_t rows, size_t cols);
+void weft_unpack_narrow(void *w, int format, const void *packed, size_t row_bytes, size_t rows, size_t cols);
 // x[i] for i in [0, n) of one row in file layout, as f32. n is a multiple of the block. The bits are those of the gguf package.
 void weft_dequantize(float *x, int format, const void *w, size_t n);
 // The reverse, for float formats only: rounds to nearest even.

@@ -3,6 +3,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include "../formats/narrow.h"
 #include "../formats/packed.h"
 #include "../tiers.h"
 #include "../vector/rows_in_cache.h"
@@ -18,6 +19,9 @@ TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")
 #include "../vector/matmul_float.h"
 #include "../vector/quantize.h"
 #include "matmul_quantized_avx512.h"
+#define EXPAND_ROWS 4
+#include "expand_avx512.h"
+#include "../vector/expand.h"
 TARGET_END
 
 const weft_kernels weft_kernels_avx512 = {

@@ -8,9 +8,9 @@ internal import WeftFormats
 ///
 /// `ia3_l` per module: [out, 1], or [1, in] where `feedforward_modules` names the module.
 enum IA3 {
-  private static let vector = "ia3_l"
+  static let vector = "ia3_l"
 
-  private static let rules = AdapterConfig.rules(read: ["feedforward_modules"], inert: ["init_ia3_weights"])
+  static let rules = AdapterConfig.rules(read: ["feedforward_modules"], inert: ["init_ia3_weights"])
 
   static func resolve(
     _ files: inout AdapterFolder, _ model: BaseModel, _ choices: AdapterOptions

@@ -11,7 +11,7 @@ extension LoRA {
     _ names: LoRATensors.Names, _ options: LoRAOptions, from folder: inout AdapterFolder, to builder: inout DeltaBuilder
   ) throws(AdapterError) {
     let embedding = builder.base.shape.embedding
-    guard let factors = try factors(of: embedding, names, options, &folder) else { return }
+    guard let factors = try embeddingFactors(of: embedding, names, options, &folder) else { return }
     var b = factors.b
     if options.usesDoRA {
       let matrix = try builder.embeddingRows()
@@ -28,7 +28,8 @@ extension LoRA {
   static func addPositions(
     _ names: LoRATensors.Names, _ options: LoRAOptions, from folder: inout AdapterFolder, to builder: inout DeltaBuilder
   ) throws(AdapterError) {
-    guard let positions = builder.base.shape.positions, let factors = try factors(of: positions, names, options, &folder)
+    guard let positions = builder.base.shape.positions,
+      let factors = try embeddingFactors(of: positions, names, options, &folder)
     else { return }
     let hidden = positions.hiddenSize
     var change: [Float]
@@ -49,7 +50,7 @@ extension LoRA {
   }
 
   /// nil when the config does not target the embedding, or replaces it.
-  private static func factors(
+  static func embeddingFactors(
     of embedding: BaseEmbedding, _ names: LoRATensors.Names, _ options: LoRAOptions, _ folder: inout AdapterFolder
   ) throws(AdapterError) -> Factors? {
     guard !names.isEmpty, try options.target.contains(path: embedding.path), !options.replacements.names(embedding.path)

@@ -82,7 +82,7 @@ struct LoRATensors {
   }()
 
   /// As `AdapterFolder.split`, for all parameters at once.
-  private static func split(_ name: String) -> (path: String, parameter: Parameter)? {
+  static func split(_ name: String) -> (path: String, parameter: Parameter)? {
     guard let range = name.firstRange(of: ".lora_"),
       let parameter = parameters[String(name[name.index(after: range.lowerBound)...])]
     else { return nil }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import WeftDeltas
 package import WeftFormats
 package import WeftTensors
 internal import WeftTokenizers
@@ -17,10 +18,29 @@ package struct ModelSource {
     package let dtype: DType
     /// For every row of the tensor the row of the source it comes from; nil for the identity.
     let rowMap: [Int32]?
-    /// The tensors that make up this one, rows one after the other.
-    let load: () throws(EngineError) -> [Tensor]
+    /// What makes up this one, rows one after the other.
+    let pieces: [Piece]
 
     package var elementCount: Int { shape.reduce(1, *) }
+  }
+
+  /// Consecutive rows of a tensor.
+  struct Piece {
+    /// The rows before something was fused into them; nil where nothing is.
+    let before: Tensor?
+    let load: () throws(EngineError) -> Tensor
+
+    init(_ tensor: Tensor) {
+      before = nil
+      load = { () throws(EngineError) in tensor }
+    }
+
+    init(_ piece: FusedCheckpoint.Piece) {
+      before = piece.before
+      load = { () throws(EngineError) in
+        do throws(ModelError) { return try piece.load() } catch { throw EngineError(error) }
+      }
+    }
   }
 
   /// The file or folder.
@@ -40,8 +60,8 @@ package struct ModelSource {
     return QuantizationType.allCases.first { $0.dtype == most } ?? .f16
   }
 
-  /// The tensors and metadata of a GGUF file as they are.
-  init(gguf file: GGUFFile) throws(EngineError) {
+  /// The tensors and metadata of a GGUF file, with what is fused into it.
+  init(gguf file: GGUFFile, fused: FusedCheckpoint? = nil) throws(EngineError) {
     if let count = file.metadata["split.count"]?.int, count > 1 {
       throw EngineError(.unsupported, "\(file.path): expected a whole model, found one of \(count) parts; join them first")
     }
@@ -52,11 +72,7 @@ package struct ModelSource {
     notes = []
     metadata = file.metadataOrder.filter { !$0.hasPrefix("split.") }
       .compactMap { key in file.field(key).map { (key, $0) } }
-    parts = file.tensorOrder.compactMap { name in
-      file.tensors[name].map { tensor in
-        Part(name: name, shape: tensor.shape, dtype: tensor.dtype, rowMap: nil) { () throws(EngineError) in [tensor] }
-      }
-    }
+    parts = try ModelSource.parts(file.tensorOrder.compactMap { name in file.tensors[name].map { (name, $0) } }, fused: fused)
     func largest(_ key: String) -> Int? {
       let value = file.metadata["\(architecture).\(key)"]
       return value?.int ?? value?.integers?.max().flatMap { Int(exactly: $0) }
@@ -68,9 +84,11 @@ package struct ModelSource {
   }
 
   /// The tensors of a Hugging Face folder as GGUF has them, with its tokenizer, when it has one.
-  private init(folder checkpoint: Checkpoint) throws(EngineError) {
+  init(folder checkpoint: Checkpoint, fused: FusedCheckpoint? = nil) throws(EngineError) {
     let export: GGUFExport
-    do { export = try GGUFExport(checkpoint) } catch { throw EngineError(error) }
+    do {
+      if let fused { export = try GGUFExport(fused) } else { export = try GGUFExport(checkpoint) }
+    } catch { throw EngineError(error) }
     let config = export.config
     path = checkpoint.path
     notes = export.notes
@@ -78,8 +96,11 @@ package struct ModelSource {
       let dtypes = Set(part.tensors.map(\.dtype))
       return Part(
         name: part.name, shape: part.shape, dtype: part.isPrecise || dtypes.count != 1 ? .f32 : part.tensors[0].dtype,
-        rowMap: part.rowMap
-      ) { () throws(EngineError) in part.tensors }
+        rowMap: part.rowMap,
+        pieces: zip(part.tensors.indices, part.tensors).flatMap { index, tensor in
+          let changed = part.uses.isEmpty ? nil : fused?.pieces(of: part.uses[index])
+          return changed?.map(Piece.init) ?? [Piece(tensor)]
+        })
     }
     model = QuantizationPlan.Model(
       architecture: export.architecture, layerCount: config.layerCount, headCount: config.headCount,
@@ -92,11 +113,42 @@ package struct ModelSource {
       ] + export.metadata + (try ModelSource.tokenizerFields(folder: path, config))
   }
 
+  /// Tensors by their names in a file, with what is fused into them. A head that no longer is the embedding comes last.
+  static func parts(
+    _ tensors: [(name: String, tensor: Tensor)], fused: FusedCheckpoint?
+  ) throws(EngineError) -> [Part] {
+    var parts: [Part] = []
+    for (name, tensor) in tensors {
+      let changed: [FusedCheckpoint.Piece]?
+      do { changed = try fused?.pieces(ofTensor: name) } catch { throw EngineError(error) }
+      parts.append(
+        Part(
+          name: name, shape: tensor.shape, dtype: tensor.dtype, rowMap: nil,
+          pieces: changed?.map(Piece.init) ?? [Piece(tensor)]))
+    }
+    if let fused, fused.separatesHead, fused.checkpoint.tensors[fused.headName] == nil,
+      let pieces = fused.pieces(of: .matrix(.outputHead)), let head = pieces.first?.before
+    {
+      parts.append(
+        Part(name: fused.headName, shape: head.shape, dtype: head.dtype, rowMap: nil, pieces: pieces.map(Piece.init)))
+    }
+    return parts
+  }
+
   /// The tokenizer of a folder, or that there is none.
   private static func tokenizerFields(folder: String, _ config: ModelConfig) throws(EngineError) -> [GGUFWriter.Pair] {
     guard let tokenizer = try TextParts.tokenizer(folder: folder) else { return [("tokenizer.ggml.model", .string("none"))] }
     do { return try tokenizer.ggufMetadata(vocabularySize: config.vocabularySize, location: folder) } catch {
       throw EngineError(error)
+    }
+  }
+
+  /// A checkpoint with a mixture worked into it, as a GGUF file has it.
+  init(_ fused: FusedCheckpoint) throws(EngineError) {
+    if let gguf = fused.checkpoint.gguf {
+      try self.init(gguf: gguf, fused: fused)
+    } else {
+      try self.init(folder: fused.checkpoint, fused: fused)
     }
   }
 

@@ -12,10 +12,7 @@ package struct ModelWriter {
   let plan: QuantizationPlan
   let type: QuantizationType
   let importance: (path: String, matrix: ImportanceMatrix)?
-  let pool: ThreadPool
-
-  /// Bytes of a piece.
-  private static let pieceBytes = 16 << 20
+  private let encoder: PartEncoder
 
   /// Plans a file of this type.
   /// - Parameters:
@@ -31,10 +28,7 @@ package struct ModelWriter {
     do {
       importance = try path.map { path throws(FormatError) in (path, try ImportanceMatrix(path: path)) }
     } catch { throw EngineError(error) }
-    guard (1...1024).contains(threads) else {
-      throw EngineError(.invalidArgument, "threads: expected 1 to 1024, found \(threads)")
-    }
-    do { pool = try ThreadPool(threads: threads) } catch { throw EngineError(error) }
+    encoder = try PartEncoder(threads: threads, location: source.path)
     plan = try QuantizationPlan(
       type, model: source.model, tensors: source.parts.map { ($0.name, $0.shape, $0.dtype) }, hasImportance: importance != nil
     ).overridden(by: overrides)
@@ -53,21 +47,28 @@ package struct ModelWriter {
 
   /// Writes the file. It replaces what is at the path when it is complete, and not before.
   /// - Parameter onProgress: gets the share that is done, from 0 to 1.
-  package func write(to path: String, onProgress: (Double) -> Void) throws(EngineError) {
+  /// - Returns: what became of the tensors that something was fused into.
+  @discardableResult
+  package func write(to path: String, onProgress: (Double) -> Void) throws(EngineError) -> [FusedTensor] {
     let total = Double(source.parts.reduce(0) { $0 + $1.elementCount })
     var done = 0
+    var fused: [FusedTensor] = []
     do {
       let writer = try GGUFWriter(path: path, metadata: metadata, tensors: tensors.map { ($0.name, $0.dtype, $0.shape) })
       for part in source.parts {
         let weights = try importance?.matrix.means(
           of: part.name, columns: part.shape.last ?? 1, matrices: part.shape.dropLast(2).reduce(1, *),
           location: importance?.path ?? "")
-        try write(part, weights: weights, to: writer) { rows in
+        let dtype = plan.dtype(of: part.name) ?? part.dtype
+        let measured = try encoder.encode(part, as: dtype, importance: weights) { (bytes, rows) throws(FormatError) in
+          try writer.append(bytes)
           done += rows * (part.shape.last ?? 1)
           onProgress(Double(done) / total)
         }
+        if let measured { fused.append(measured) }
       }
       try writer.finish()
+      return fused
     } catch let error as FormatError { throw EngineError(error) } catch let error as EngineError { throw error } catch {
       throw EngineError(.corruptFile, "\(error)")
     }
@@ -88,79 +89,5 @@ package struct ModelWriter {
       !pair.key.hasPrefix("quantize.imatrix.") && !changed.contains { $0.key == pair.key }
     }
     return kept + changed
-  }
-
-  private func write(
-    _ part: ModelSource.Part, weights: [[Float]]?, to writer: GGUFWriter, onRows: (Int) -> Void
-  ) throws {
-    let dtype = plan.dtype(of: part.name) ?? part.dtype
-    let columns = part.shape.last ?? 1
-    let rowBytes = columns / dtype.blockElements * dtype.blockBytes
-    let totalRows = part.shape.dropLast().reduce(1, *)
-    let rowsOfWeights = weights.map { totalRows / $0.count }
-    var firstRow = 0
-    for tensor in try part.load() {
-      let pieceRows = max(1, min(tensor.rows, ModelWriter.pieceBytes / max(rowBytes, 1)))
-      let piece = try Storage(byteCount: pieceRows * rowBytes)
-      for begin in stride(from: 0, to: tensor.rows, by: pieceRows) {
-        let rows = begin..<min(begin + pieceRows, tensor.rows)
-        let faults = Faults(threads: pool.threadCount)
-        let offset = firstRow
-        pool.run { worker in
-          let grain = max(1, min(64, (rows.count + worker.threadCount - 1) / worker.threadCount))
-          worker.slices(rows.count, grain: grain) { slice in
-            for index in slice {
-              let row = rows.lowerBound + index
-              if let fault = encode(
-                tensor, row, as: dtype, rowMap: part.rowMap,
-                importance: rowsOfWeights.flatMap { weights?[(offset + row) / $0] }, into: piece, at: index * rowBytes)
-              {
-                faults.note(fault, worker.index)
-              }
-            }
-          }
-        }
-        if let fault = faults.first { throw error(fault, part.name, dtype) }
-        try writer.append(UnsafeRawBufferPointer(start: piece.base, count: rows.count * rowBytes))
-        onRows(rows.count)
-      }
-      firstRow += tensor.rows
-    }
-  }
-
-  /// What can be wrong with a row.
-  private enum Fault { case notFinite, tooLarge }
-
-  /// The faults that threads find; each writes its own place.
-  private final class Faults: @unchecked Sendable {
-    private var places: [Fault?]
-
-    init(threads: Int) { places = [Fault?](repeating: nil, count: threads) }
-
-    func note(_ fault: Fault, _ thread: Int) { places.withUnsafeMutableBufferPointer { $0[thread] = fault } }
-
-    var first: Fault? { places.lazy.compactMap { $0 }.first }
-  }
-
-  private func encode(
-    _ tensor: Tensor, _ row: Int, as dtype: DType, rowMap: [Int32]?, importance: [Float]?, into piece: Storage, at offset: Int
-  ) -> Fault? {
-    let source = rowMap.map { Int($0[row]) } ?? row
-    let values = Tensor(
-      dtype: tensor.dtype, shape: [tensor.columns], storage: tensor.storage, offset: tensor.offset + source * tensor.rowBytes)
-    guard values?.firstNonFinite() == nil else { return .notFinite }
-    tensor.encodeRows(row..<row + 1, as: dtype, rowMap: rowMap, importance: importance, into: piece.base + offset)
-    let encoded = Tensor(dtype: dtype, shape: [tensor.columns], storage: piece, offset: offset)
-    return encoded?.firstNonFinite() == nil ? nil : .tooLarge
-  }
-
-  private func error(_ fault: Fault, _ name: String, _ dtype: DType) -> EngineError {
-    switch fault {
-    case .notFinite:
-      EngineError(.corruptFile, "\(source.path): tensor '\(name)': expected finite numbers, found NaN or infinity")
-    case .tooLarge:
-      EngineError(
-        .unsupported, "\(source.path): tensor '\(name)': expected numbers that \(dtype.name) can hold, found larger ones")
-    }
   }
 }

@@ -12,6 +12,8 @@ package struct MergeMethod: Sendable {
   package let taskCount: ClosedRange<Int>
   /// Whether it reads the base's weights.
   package let needsBase: Bool
+  /// Whether, for whole models, it is defined on the weights themselves, so that no base is subtracted from them.
+  package let isOfWholeWeights: Bool
   /// Every parameter it knows; others are refused.
   package let parameters: [MergeParameter]
   /// Gives every module of the problem once, in order, to `emit`. Tasks, parameters and shapes are checked before.
@@ -22,13 +24,15 @@ package struct MergeMethod: Sendable {
 
   package init(
     _ name: String, source: String, space: MergeSpace, taskCount: ClosedRange<Int> = 1...1024, needsBase: Bool = false,
-    parameters: [MergeParameter] = [], run: @escaping @Sendable (MergeProblem, Emit) throws(MergeError) -> Void
+    isOfWholeWeights: Bool = false, parameters: [MergeParameter] = [],
+    run: @escaping @Sendable (MergeProblem, Emit) throws(MergeError) -> Void
   ) {
     self.name = name
     self.source = source
     self.space = space
     self.taskCount = taskCount
     self.needsBase = needsBase
+    self.isOfWholeWeights = isOfWholeWeights
     self.parameters = parameters
     self.run = run
   }

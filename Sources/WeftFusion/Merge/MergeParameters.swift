@@ -29,7 +29,11 @@ package struct MergeParameters: Sendable, Equatable {
   /// The value for a module; nil when nothing is said about it.
   /// - Parameter layerCount: layers of the model, over which a gradient spreads.
   package func value(_ name: String, module: MergeProblem.Module, layerCount: Int) -> Float? {
-    guard let entry = entries[name]?.first(where: { $0.filter.map { module.name.contains($0) } ?? true }) else { return nil }
+    guard
+      let entry = entries[name]?.first(where: { entry in
+        entry.filter.map { "\(module.name).weight".contains($0) } ?? true
+      })
+    else { return nil }
     guard entry.numbers.count > 1, layerCount > 1 else { return entry.numbers[0] }
     let position = Float(module.layer ?? 0) / Float(layerCount - 1) * Float(entry.numbers.count - 1)
     let lower = min(Int(position), entry.numbers.count - 2)

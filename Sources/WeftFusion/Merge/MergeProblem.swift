@@ -71,13 +71,19 @@ package struct MergeProblem: Sendable {
   package let parameters: MergeParameters
   /// Of everything random.
   package let seed: UInt64
+  /// Layers of the model, over which gradients of parameters spread.
+  package let layerCount: Int
 
-  package init(tasks: [Task], modules: [Module], values: Values, parameters: MergeParameters, seed: UInt64 = 0) {
+  /// - Parameter layerCount: nil: as many as the modules tell.
+  package init(
+    tasks: [Task], modules: [Module], values: Values, parameters: MergeParameters, seed: UInt64 = 0, layerCount: Int? = nil
+  ) {
     self.tasks = tasks
     self.modules = modules
     self.values = values
     self.parameters = parameters
     self.seed = seed
+    self.layerCount = layerCount ?? (modules.compactMap(\.layer).max() ?? 0) + 1
   }
 }
 

@@ -63,6 +63,8 @@ package struct MergeProblem: Sendable {
     }
   }
 
+  /// What data says about each task, in their order; empty where nothing is known.
+  package var statistics: [MergeStatistics] = []
   package let tasks: [Task]
   /// Every module that some task changes, in the order of the model.
   package let modules: [Module]

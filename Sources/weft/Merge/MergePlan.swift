@@ -14,6 +14,8 @@ struct MergePlan {
     let path: String
     let weight: Float
     var parameters = MergeParameters()
+    /// The file of its statistics.
+    var statistics: String?
   }
 
   let merge: AdapterMerge
@@ -29,6 +31,15 @@ struct MergePlan {
       try self.init(recipe: given[0], arguments)
     } else {
       try self.init(adapters: given, arguments)
+    }
+    for argument in arguments.statistics {
+      guard let index = sources.firstIndex(where: { $0.name == argument.task }) else {
+        throw EngineError(
+          .invalidArgument,
+          "--statistics \(argument.task): expected one of \(sources.map(\.name).joined(separator: ", ")), found '\(argument.task)'"
+        )
+      }
+      sources[index].statistics = argument.path
     }
   }
 

@@ -102,7 +102,7 @@ package struct MergeRecord: Sendable, Equatable {
   /// `density=0.5 lambda=1`
   package let parameters: String
   package let seed: UInt64
-  /// `name=path:weight`
+  /// `name=file:weight`, with its own parameters behind.
   package let sources: [String]
 
   init(_ merge: AdapterMerge, _ sources: [MergeSource]) {
@@ -112,7 +112,9 @@ package struct MergeRecord: Sendable, Equatable {
     seed = merge.seed
     self.sources = sources.map { source in
       let own = source.parameters.text
-      return "\(source.name)=\(source.path ?? "memory"):\(source.weight)" + (own.isEmpty ? "" : " (\(own))")
+      // A path of somebody's machine says nothing to others.
+      let file = source.path?.split(separator: "/").last.map(String.init) ?? "memory"
+      return "\(source.name)=\(file):\(source.weight)" + (own.isEmpty ? "" : " (\(own))")
     }
   }
 }

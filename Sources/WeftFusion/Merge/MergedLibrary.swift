@@ -9,6 +9,7 @@ package import WeftDeltas
 package struct MergedLibrary: Sendable {
   /// `shared`, then the tasks by their names.
   package let members: [(name: String, adapter: MergedAdapter)]
+  private let record: MergeRecord
 
   /// The name of what the tasks share.
   package static let sharedName = "shared"
@@ -35,7 +36,11 @@ package struct MergedLibrary: Sendable {
       members.append((name, adapter))
     }
     self.members = members
+    record = MergeRecord(merge, sources)
   }
+
+  /// Writes a pack with all members, with the record of the merge.
+  package func write(pack path: String) throws(MergeError) { try MergedAdapter.write(members, pack: path, record: record) }
 
   /// Writes a folder with a PEFT folder for each member, which appears complete or not at all.
   package func write(folder path: String) throws(MergeError) {

@@ -60,7 +60,8 @@ struct MergePlan {
       sources[index].parameters.add(argument.key, entry)
     }
     model = arguments.model
-    merge = AdapterMerge(method: method, parameters: parameters, rank: arguments.rank, seed: arguments.seed)
+    merge = AdapterMerge(
+      method: method, parameters: parameters, rank: arguments.rank, seed: arguments.seed, masks: try MergePlan.masks(arguments))
   }
 
   private init(recipe path: String, _ arguments: MergeRun) throws {
@@ -93,6 +94,14 @@ struct MergePlan {
       throw EngineError(merge: error)
     }
     model = arguments.model ?? recipe.base
-    merge = AdapterMerge(method: method, parameters: recipe.parameters, rank: arguments.rank, seed: arguments.seed)
+    merge = AdapterMerge(
+      method: method, parameters: recipe.parameters, rank: arguments.rank, seed: arguments.seed,
+      masks: try MergePlan.masks(arguments))
+  }
+
+  private static func masks(_ arguments: MergeRun) throws -> MergeMasks? {
+    do { return try arguments.masks.map { path throws(MergeError) in try MergeMasks(path: path) } } catch {
+      throw EngineError(merge: error)
+    }
   }
 }

@@ -14,7 +14,9 @@ struct MergeRun: ParsableCommand {
     commandName: "run", abstract: "Merge adapters; what `weft merge` without a subcommand does.",
     discussion: """
       The output is a pack when its name ends in .weft, else a folder that peft reads. It appears when it is complete; after an \
-      error or Ctrl-C there is none.
+      error or Ctrl-C there is none. Methods with several results (twin_merging, emr, tall_masks) write one adapter that all \
+      share and one for each, as folders in a folder or as a library in a pack (those of twin_merging act beside the shared one, \
+      those of the others in its place); --set part=N asks for one of them alone.
       """)
 
   @Option(help: ArgumentHelp("How to merge; see `weft merge methods`.", valueName: "name"))
@@ -35,6 +37,12 @@ struct MergeRun: ParsableCommand {
 
   @Option(help: "Rank of the result (default: in space delta the largest of the adapters, otherwise what the method makes).")
   var rank: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "For given_masks: a safetensors file with weights of elements, columns, rows or modules, named ADAPTER.MODULE.",
+      valueName: "file"))
+  var masks: String?
 
   @Option(help: "Seed of everything random.")
   var seed: UInt64 = 0
@@ -67,14 +75,25 @@ struct MergeRun: ParsableCommand {
             reading: source.path, name: source.name, weight: source.weight, parameters: source.parameters, base: base))
       }
       var shown = begin
-      let merged = try plan.merge(tasks, base: base) { done, count in
+      func progress(_ done: Int, _ count: Int) -> Bool {
         if ContinuousClock.now - shown > .milliseconds(50) {
           shown = .now
           Terminal.showProgress("\(Terminal.bar(Double(done) / Double(count))) \(done) of \(count) modules")
         }
         return !Interrupt.take()
       }
-      if output.lowercased().hasSuffix(".weft") {
+      let isPack = output.lowercased().hasSuffix(".weft")
+      if plan.merge.method.hasParts, plan.merge.parameters.value(MergeParameter.part.name) == nil {
+        let library = try MergedLibrary(plan.merge, tasks, base: base, progress: progress)
+        if isPack { try library.write(pack: output) } else { try library.write(folder: output) }
+        Terminal.showProgress("")
+        for (name, merged) in library.members {
+          print(MergeRun.summary(merged, plan, isPack ? "\(output), \(name)" : "\(output)/\(name)"))
+        }
+        return
+      }
+      let merged = try plan.merge(tasks, base: base, progress: progress)
+      if isPack {
         try merged.write(pack: output, name: MergeRun.memberName(output))
       } else {
         try merged.write(folder: output)

@@ -169,17 +169,27 @@ extension MergedAdapter {
 extension MergedAdapter {
   /// Writes a pack of this one adapter, with the record of the merge.
   package func write(pack path: String, name: String, dtype: DType = .f32) throws(MergeError) {
-    let factors = try factors()
-    do {
-      let tensors = try AdapterFactorsWriter.tensors(of: factors, dtype: dtype, location: path)
+    try MergedAdapter.write([(name, self)], pack: path, dtype: dtype, record: record)
+  }
+
+  /// Writes a pack with several members.
+  static func write(
+    _ members: [(name: String, adapter: MergedAdapter)], pack path: String, dtype: DType, record: MergeRecord
+  ) throws(MergeError) {
+    var files: [(name: String, factors: AdapterFactors)] = []
+    for (name, adapter) in members { files.append((name, try adapter.factors())) }
+    do throws(FormatError) {
       let writer = try PackWriter(
         path: path,
         provenance: PackProvenance(
-          baseName: options.baseModel ?? "", sources: record.sources, method: record.method,
+          baseName: members.first?.adapter.options.baseModel ?? "", sources: record.sources, method: record.method,
           parameters: [.init("space", record.space), .init("parameters", record.parameters), .init("seed", "\(record.seed)")]))
-      var references: [PackMember.Reference] = []
-      for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) { references.append(.init(name, try writer.add(tensor))) }
-      try writer.addMember(name, config: AdapterFactorsWriter.config(of: factors), tensors: references)
+      for (name, factors) in files {
+        var references: [PackMember.Reference] = []
+        let tensors = try AdapterFactorsWriter.tensors(of: factors, dtype: dtype, location: path)
+        for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) { references.append(.init(name, try writer.add(tensor))) }
+        try writer.addMember(name, config: AdapterFactorsWriter.config(of: factors), tensors: references)
+      }
       try writer.finish()
     } catch { throw .format(error) }
   }

@@ -76,7 +76,8 @@ struct MergePlan {
     }
     model = arguments.model
     dtype = arguments.dtype ?? .f32
-    merge = AdapterMerge(method: method, parameters: parameters, rank: arguments.rank, seed: arguments.seed)
+    merge = AdapterMerge(
+      method: method, parameters: parameters, rank: arguments.rank, seed: arguments.seed, masks: try MergePlan.masks(arguments))
   }
 
   private init(recipe path: String, _ arguments: MergeRun) throws {
@@ -109,7 +110,15 @@ struct MergePlan {
     model = arguments.model ?? recipe.base
     // mergekit calculates in `dtype` too; adapters are calculated with in float32.
     dtype = arguments.dtype ?? MergeDType(recipe: recipe.outputDType ?? recipe.dtype)
-    merge = AdapterMerge(method: method, parameters: recipe.parameters, rank: arguments.rank, seed: arguments.seed)
+    merge = AdapterMerge(
+      method: method, parameters: recipe.parameters, rank: arguments.rank, seed: arguments.seed,
+      masks: try MergePlan.masks(arguments))
+  }
+
+  private static func masks(_ arguments: MergeRun) throws -> MergeMasks? {
+    do { return try arguments.masks.map { path throws(MergeError) in try MergeMasks(path: path) } } catch {
+      throw EngineError(merge: error)
+    }
   }
 }
 

@@ -14,7 +14,9 @@ struct MergeRun: ParsableCommand {
     commandName: "run", abstract: "Merge adapters; what `weft merge` without a subcommand does.",
     discussion: """
       The output is a pack when its name ends in .weft, else a folder that peft reads. It appears when it is complete; after an \
-      error or Ctrl-C there is none.
+      error or Ctrl-C there is none. Methods with several results (twin_merging, emr, tall_masks) write one adapter that all \
+      share and one for each, as folders in a folder or as a library in a pack (those of twin_merging act beside the shared one, \
+      those of the others in its place); --set part=N asks for one of them alone.
       """)
 
   @Option(help: ArgumentHelp("How to merge; see `weft merge methods`.", valueName: "name"))
@@ -45,6 +47,12 @@ struct MergeRun: ParsableCommand {
       "For fisher, regmean and others that read data: what `weft stats` wrote for an adapter; repeatable, one for each.",
       valueName: "name=file"))
   var statistics: [StatisticsArgument] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "For given_masks: a safetensors file with weights of elements, columns, rows or modules, named ADAPTER.MODULE.",
+      valueName: "file"))
+  var masks: String?
 
   @Option(help: "Seed of everything random.")
   var seed: UInt64 = 0
@@ -78,14 +86,29 @@ struct MergeRun: ParsableCommand {
         tasks.append(task)
       }
       var shown = begin
-      let merged = try plan.merge(tasks, base: base) { done, count in
+      func progress(_ done: Int, _ count: Int) -> Bool {
         if ContinuousClock.now - shown > .milliseconds(50) {
           shown = .now
           Terminal.showProgress("\(Terminal.bar(Double(done) / Double(count))) \(done) of \(count) modules")
         }
         return !Interrupt.take()
       }
-      if output.lowercased().hasSuffix(".weft") {
+      let isPack = output.lowercased().hasSuffix(".weft")
+      if plan.merge.method.hasParts, plan.merge.parameters.value(MergeParameter.part.name) == nil {
+        let library = try MergedLibrary(plan.merge, tasks, base: base, progress: progress)
+        if isPack {
+          try library.write(pack: output, dtype: plan.dtype.dtype)
+        } else {
+          try library.write(folder: output, dtype: plan.dtype.dtype)
+        }
+        Terminal.showProgress("")
+        for (name, merged) in library.members {
+          print(MergeRun.summary(merged, plan, isPack ? "\(output), \(name)" : "\(output)/\(name)"))
+        }
+        return
+      }
+      let merged = try plan.merge(tasks, base: base, progress: progress)
+      if isPack {
         try merged.write(pack: output, name: MergeRun.memberName(output), dtype: plan.dtype.dtype)
       } else {
         try merged.write(folder: output, dtype: plan.dtype.dtype)

@@ -33,6 +33,11 @@ package struct Adapter: Sendable {
     self.provenance = provenance
   }
 
+  /// The same with other deltas.
+  package func with(_ deltas: DeltaSet) -> Adapter {
+    Adapter(name: name, deltas: deltas, baseModel: baseModel, family: family, provenance: provenance)
+  }
+
   /// Bytes of its tensors in memory.
   package var byteCount: Int { deltas.byteCount }
 }

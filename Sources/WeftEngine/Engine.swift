@@ -35,6 +35,8 @@ public final class Engine {
   var tokenTable: TokenTable?
   var adapterPool: AdapterPool
   var router: Router?
+  /// What acts beside every choice of the router.
+  var routerCompanions: [WeightedAdapter] = []
   var blocks: BlockManager
   /// Blocks that routing passes write: never part of a sequence.
   let routingBlocks: [Int32]

@@ -36,6 +36,16 @@ struct MergeRun: ParsableCommand {
   @Option(help: "Rank of the result (default: in space delta the largest of the adapters, otherwise what the method makes).")
   var rank: Int?
 
+  @Option(help: "Number format of the result: f32, f16 or bf16 (default: f32, or the recipe's dtype).")
+  var dtype: MergeDType?
+
+  @Option(
+    name: .customLong("statistics"),
+    help: ArgumentHelp(
+      "For fisher, regmean and others that read data: what `weft stats` wrote for an adapter; repeatable, one for each.",
+      valueName: "name=file"))
+  var statistics: [StatisticsArgument] = []
+
   @Option(help: "Seed of everything random.")
   var seed: UInt64 = 0
 
@@ -62,9 +72,10 @@ struct MergeRun: ParsableCommand {
       var tasks: [MergeSource] = []
       for source in plan.sources {
         Terminal.showProgress("reading \(source.path)")
-        tasks.append(
-          try MergeSource(
-            reading: source.path, name: source.name, weight: source.weight, parameters: source.parameters, base: base))
+        var task = try MergeSource(
+          reading: source.path, name: source.name, weight: source.weight, parameters: source.parameters, base: base)
+        if let path = source.statistics { task.statistics = try MergeStatistics(path: path) }
+        tasks.append(task)
       }
       var shown = begin
       let merged = try plan.merge(tasks, base: base) { done, count in
@@ -75,9 +86,9 @@ struct MergeRun: ParsableCommand {
         return !Interrupt.take()
       }
       if output.lowercased().hasSuffix(".weft") {
-        try merged.write(pack: output, name: MergeRun.memberName(output))
+        try merged.write(pack: output, name: MergeRun.memberName(output), dtype: plan.dtype.dtype)
       } else {
-        try merged.write(folder: output)
+        try merged.write(folder: output, dtype: plan.dtype.dtype)
       }
       Terminal.showProgress("")
       print(MergeRun.summary(merged, plan, output))
@@ -117,6 +128,18 @@ struct MergeRun: ParsableCommand {
       facts.append("\(Readable.percent(share, digits: 1)) of the squared change kept by that rank")
     }
     return "\(output): " + facts.joined(separator: ", ")
+  }
+}
+
+/// `NAME=FILE`: the statistics of an adapter.
+struct StatisticsArgument: ExpressibleByArgument {
+  let task: String
+  let path: String
+
+  init?(argument: String) {
+    let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+    guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else { return nil }
+    (task, path) = (parts[0], parts[1])
   }
 }
 

@@ -29,8 +29,10 @@ extension AdapterFolder {
   /// The member that an adapter of this name is: as among PEFT's folders of several.
   static func member(of pack: PackFile, name: String) throws(AdapterError) -> PackMember {
     if let member = pack.member(name) ?? pack.member(Arrow.router) { return member }
-    if pack.members.count == 1 { return pack.members[0] }
-    let names = pack.members.map(\.name)
+    // Experts of a member, which have its name in front of theirs, are no adapters of their own.
+    let principals = pack.members.filter { !$0.name.contains("/") }
+    if principals.count == 1 { return principals[0] }
+    let names = principals.map(\.name)
     throw .noAdapter(
       location: pack.path,
       found: names.isEmpty ? "a pack without members" : "a pack of several: \(names.joined(separator: ", "))")
@@ -40,7 +42,7 @@ extension AdapterFolder {
   /// nil when there is none.
   func companion(_ name: String, folders: [String]) throws(AdapterError) -> AdapterFolder? {
     if let pack {
-      guard let member = pack.member(name) else { return nil }
+      guard let member = memberName.flatMap({ pack.member("\($0)/\(name)") }) ?? pack.member(name) else { return nil }
       return try AdapterFolder(pack, member: member, policy: policy)
     }
     guard let folder = folders.first(where: AdapterFolder.hasConfig) else { return nil }

@@ -38,6 +38,17 @@ extension AdapterFolder {
       found: names.isEmpty ? "a pack without members" : "a pack of several: \(names.joined(separator: ", "))")
   }
 
+  /// The adapters that the configuration refers to, experts of a gate: names, and folders where each may lie.
+  func companions() throws(AdapterError) -> [(name: String, folders: [String])] {
+    guard case .peft = form else { return [] }
+    if config.isOn(Arrow.option) {
+      let options = try ArrowOptions(config)
+      return (options.experts + options.general).map { ($0, LoRAExpert.folders(of: $0, self)) }
+    }
+    guard try config.string("peft_type") == XLoRA.peftType else { return [] }
+    return try XLoRAOptions(config).experts.map { ($0.name, XLoRA.folders(of: $0.name, path: $0.path, self)) }
+  }
+
   /// Another adapter that this one refers to by name: of the same pack, or the first of these folders that has a configuration.
   /// nil when there is none.
   func companion(_ name: String, folders: [String]) throws(AdapterError) -> AdapterFolder? {

@@ -18,22 +18,30 @@ package struct AdapterPacking {
 
   package init(_ writer: PackWriter) { self.writer = writer }
 
-  /// Adds the adapter at `path`: a folder (with the experts in it that its configuration may refer to), a folder of several, a
+  /// Adds the adapter at `path`: a folder (with the experts that its configuration may refer to), a folder of several, a
   /// safetensors or GGUF file, or all members of a pack. What is no adapter of a known family is refused.
   /// - Parameter name: of the member; nil for that of the folder or file. Not for several.
   package mutating func add(_ path: String, name: String? = nil) throws(AdapterError) {
     switch try AdapterPlace.content(of: path) {
     case .several(let folders):
       if let name { throw .noAdapter(location: path, found: "several adapters for one name, '\(name)'") }
-      for folder in folders { try add("\(path)/\(folder)", name: folder) }
+      for folder in folders {
+        try add(try AdapterPlace("\(path)/\(folder)", name: folder), name: folder, beside: Set(folders))
+        writer.provenance.sources.append(folder)
+      }
     case .one(let place):
       if place.kind == .pack { return try addMembers(of: path, name: name) }
-      writer.provenance.sources.append(AdapterPacking.lastName(path))
       try add(place, name: name ?? AdapterPacking.standardName(path))
+      writer.provenance.sources.append(AdapterPacking.lastName(path))
     }
   }
 
-  private mutating func add(_ place: AdapterPlace, name: String, parent: String? = nil) throws(AdapterError) {
+  /// - Parameters:
+  ///   - parent: the member whose expert this is.
+  ///   - siblings: adapters that become members too.
+  private mutating func add(
+    _ place: AdapterPlace, name: String, parent: String? = nil, beside siblings: Set<String> = []
+  ) throws(AdapterError) {
     guard Mixture.isName(name), name != ".", name != ".." else { throw .invalidName(name) }
     let files = try AdapterFolder(path: place.path)
     guard try AdapterReader.family(of: files).mark != .model else {
@@ -66,10 +74,12 @@ package struct AdapterPacking {
       try writer.addMember(fullName, form: form, config: config, metadata: metadata, tensors: references)
     } catch { throw .format(error) }
     members.append((fullName, tensors.reduce(0) { $0 + $1.tensor.byteCount }))
-    // Experts that a gate names lie in the folder.
-    guard parent == nil, case .folder = place.kind else { return }
-    for companion in AdapterPlace.companions(in: place.path) {
-      try add(try AdapterPlace("\(place.path)/\(companion)", name: companion), name: companion, parent: name)
+    guard parent == nil else { return }
+    for (companion, folders) in try files.companions() where !siblings.contains(companion) {
+      guard let folder = folders.first(where: AdapterFolder.hasConfig) else {
+        throw .missingFile(location: place.path, name: "the folder '\(companion)' of an expert")
+      }
+      try add(try AdapterPlace(folder, name: companion), name: companion, parent: name)
     }
   }
 
@@ -81,9 +91,6 @@ package struct AdapterPacking {
         throw .unsupported(
           location: path, expected: "a pack for base \(own.base ?? "")", found: "one for \(pack.provenance.base ?? "")")
       }
-      writer.provenance.base = own.base ?? pack.provenance.base
-      if own.baseName.isEmpty { writer.provenance.baseName = pack.provenance.baseName }
-      writer.provenance.sources += pack.provenance.sources
       let principals = pack.members.filter { !$0.name.contains("/") }
       guard name == nil || principals.count == 1 else {
         throw .unsupported(
@@ -101,6 +108,14 @@ package struct AdapterPacking {
         try writer.addMember(
           fullName, form: member.form, config: member.config, metadata: member.metadata, tensors: references)
         members.append((fullName, bytes))
+      }
+      writer.provenance.base = own.base ?? pack.provenance.base
+      if own.baseName.isEmpty { writer.provenance.baseName = pack.provenance.baseName }
+      writer.provenance.sources += pack.provenance.sources
+      if pack.provenance.method != "create" {
+        let parameters = pack.provenance.parameters.map { "\($0.name)=\($0.value)" }
+        writer.provenance.parameters.append(
+          .init(name ?? AdapterPacking.standardName(path), ([pack.provenance.method] + parameters).joined(separator: " ")))
       }
     } catch { throw .format(error) }
   }

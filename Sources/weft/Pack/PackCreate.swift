@@ -28,7 +28,7 @@ struct PackCreate: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "create", abstract: "Write adapters into a pack, unchanged but for their size on disk.",
     discussion: """
-      ADAPTER is what --adapter takes elsewhere: a folder (with the experts in it that a gate names), a folder of several, a \
+      ADAPTER is what --adapter takes elsewhere: a folder (with the experts that its gate names), a folder of several, a \
       safetensors or GGUF file, or a pack, whose members are taken over. Equal tensors are stored once. With --model the pack is \
       bound to this base and refused for others. A file at the output path is replaced when the new one is complete.
 

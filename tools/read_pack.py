@@ -3,8 +3,8 @@
 """Read a Weft pack (docs/pack-format.md) with nothing but Python's library and libzstd, and check all of it.
 
     python tools/read_pack.py library.weft                 lists members and tensors
+    python tools/read_pack.py --json library.weft          everything in it, with the SHA-256 of each tensor's bytes
     python tools/read_pack.py --check Tests/Goldens/packs  compares each pack there with the .json beside it
-    python tools/read_pack.py --write-expected PACK        writes that .json
 """
 import ctypes, ctypes.util, hashlib, json, pathlib, struct, sys
 
@@ -173,9 +173,8 @@ def main(arguments):
         for path in paths:
             require(summary(read(path.read_bytes())) == json.loads(path.with_suffix(".json").read_text()), f"{path} as expected")
             print(f"{path.name}: as expected")
-    elif arguments[:1] == ["--write-expected"]:
-        path = pathlib.Path(arguments[1])
-        path.with_suffix(".json").write_text(json.dumps(summary(read(path.read_bytes())), indent=1) + "\n")
+    elif arguments[:1] == ["--json"]:
+        print(json.dumps(summary(read(pathlib.Path(arguments[1]).read_bytes())), indent=1))
     else:
         pack = read(pathlib.Path(arguments[0]).read_bytes())
         for name, member in pack["members"].items():

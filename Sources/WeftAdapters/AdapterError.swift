@@ -51,6 +51,8 @@ package enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
   case layerOutOfRange(location: String, tensor: String, layerCount: Int)
   /// A decomposition or product of matrices that LAPACK could not make.
   case linearAlgebra(location: String, LinearAlgebraError)
+  /// An adapter that is more than the factors of linear maps, read without a base.
+  case beyondFactors(location: String, reason: String)
   /// A family whose change depends on the base's weights, read with a base of which only the shape is known.
   case needsBaseWeights(location: String)
   /// A model that is to be compared with the base and cannot be read.
@@ -115,6 +117,9 @@ package enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
     case .layerOutOfRange(let location, let tensor, let layerCount):
       "\(location): tensor '\(tensor)': expected one of the \(layerCount) layers of the base"
     case .linearAlgebra(let location, let error): "\(location): \(error)"
+    case .beyondFactors(let location, let reason):
+      "\(location): expected factors of linear maps, found \(reason) too; with its base (--model) its change can be merged in "
+        + "space delta, and `weft compress --method low-rank` makes plain factors of it"
     case .needsBaseWeights(let location):
       "\(location): expected a base with its weights, found only its shape: this adapter changes what the weights are"
     case .unreadableModel(let location, let reason): "\(location): not readable as a model like the base: \(reason)"

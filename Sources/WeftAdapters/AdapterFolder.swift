@@ -156,6 +156,9 @@ struct AdapterFolder {
   /// The shape of a tensor that is one of `tensorNames`; nothing is read or reserved.
   func shape(of name: String) -> [Int] { tensors[name]?.shape ?? [] }
 
+  /// The type of a tensor; nil when there is none of this name.
+  func dtype(of name: String) -> DType? { tensors[name]?.dtype }
+
   /// The names that no family has recognized, sorted.
   var unrecognizedNames: [String] { tensors.keys.filter { !recognized.contains($0) }.sorted() }
 

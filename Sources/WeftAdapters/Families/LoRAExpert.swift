@@ -24,7 +24,11 @@ struct LoRAExpert {
     let tensors = try LoRATensors(&folder, base: base.shape)
     var modules: [BaseModule] = []
     for (module, names) in tensors.modules where try options.target.contains(module) {
-      factors[module] = try LoRA.factors(of: module, names, options, from: &folder, base)
+      // Their ranks are padded and joined: arithmetic on floats.
+      var own = try LoRA.factors(of: module, names, options, from: &folder, base)
+      own.b = try own.b.asFloats(columns: own.a.rows)
+      own.a = try own.a.asFloats(columns: own.a.columns)
+      factors[module] = own
       modules.append(module)
     }
     try folder.requireAllTaken(family: "LoRA")

@@ -16,6 +16,13 @@ enum StoredTensor {
     }
   }
 
+  var dtype: DType {
+    switch self {
+    case .mapped(let tensor): tensor.dtype
+    case .packed(let pack, let number): pack.tensors[number].dtype
+    }
+  }
+
   func tensor() throws(AdapterError) -> Tensor {
     switch self {
     case .mapped(let tensor): return tensor

@@ -22,7 +22,7 @@ import WeftEngine
     subcommands: [
       Chat.self, Run.self, Inspect.self, AdaptersCommand.self, Tokenize.self, Logits.self, RouterCommand.self, Evaluate.self,
       Bench.self,
-      Quantize.self, Convert.self, Fuse.self,
+      PackCommand.self, Quantize.self, Convert.self, Fuse.self,
       PerplexityCommand.self, ImportanceCommand.self, StatsCommand.self, MergeCommand.self,
     ])
 

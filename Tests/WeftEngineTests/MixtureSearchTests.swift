@@ -80,7 +80,7 @@ struct MixtureSearchTests {
     let found = try strategy.minimize(from: [0, 0, 0, 0], value)
     #expect(evaluations == 500 && found.value == value(found.point))
     for (x, expected) in zip(found.point, [0.2, -0.4, 0.6, 1.5]) { #expect(abs(x - expected) < 0.01, "\(found.point)") }
-    // Whoever asks again gets the same, and a shorter search is the beginning of a longer one.
+    // Whoever asks again gets the same; who may ask once gets the start.
     #expect(try strategy.minimize(from: [0, 0, 0, 0], value).point == found.point)
     let start = try EvolutionStrategy(range: -1...1, step: 0.3, evaluations: 1, seed: 1).minimize(from: [0.1, 0, 0, 0], value)
     #expect(start.point == [0.1, 0, 0, 0])

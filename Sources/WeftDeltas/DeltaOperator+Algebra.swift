@@ -6,7 +6,7 @@ extension LowRank {
   /// The Frobenius norm of scale * B A, found without the product:
   /// |BA|^2 is the sum of the elementwise product of the two rank x rank Gram matrices B'B and AA'.
   package func norm() -> Double {
-    let (a, b) = (a.floats(), b.floats())
+    let (a, b) = (valuesOfA(), valuesOfB())
     let width = inputSize
     var square = 0.0
     for r in 0..<rank {
@@ -46,7 +46,7 @@ extension DeltaOperator {
   func addMatrix(to sum: inout [Double], weight: Double) {
     switch self {
     case .lowRank(let factors):
-      let (a, b) = (factors.a.floats(), factors.b.floats())
+      let (a, b) = (factors.valuesOfA(), factors.valuesOfB())
       let (rank, width) = (factors.rank, factors.inputSize)
       for o in 0..<factors.outputSize {
         for r in 0..<rank {

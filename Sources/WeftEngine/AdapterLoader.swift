@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import WeftAdapters
+package import WeftAdapters
 internal import WeftDeltas
-internal import WeftTensors
+package import WeftTensors
 internal import WeftTransformer
 
 /// Reads adapters for one engine, on any thread: an engine is not disturbed by what is being read.
@@ -11,7 +11,7 @@ internal import WeftTransformer
 ///     let chef = try loader.prepare("chef", from: "chef/")    // on another one
 ///     try engine.install(chef)                                // on the engine's thread, between steps
 public struct AdapterLoader: Sendable {
-  private let base: BaseModel
+  let base: BaseModel
   private let groups: [[WeightSite]]
   private let fingerprint: String
   /// Threads of the engine's steps.
@@ -41,18 +41,33 @@ public struct AdapterLoader: Sendable {
     do { adapter = try AdapterReader.read(folder: path, name: name, base: base, options: choices) } catch {
       throw EngineError(error)
     }
+    return try prepare(adapter, from: path, pool: pool)
+  }
+
+  /// Packs an adapter that was made in memory. It has no effect before it is installed.
+  package func prepare(_ adapter: Adapter) throws(EngineError) -> PreparedAdapter {
+    let pool: ThreadPool
+    do { pool = try ThreadPool(threads: 1) } catch { throw EngineError(.outOfMemory, "adapter \(adapter.name): \(error)") }
+    return try prepare(adapter, from: adapter.provenance.folder, pool: pool)
+  }
+
+  /// Packs an adapter that is in memory. `path` says where it comes from, for people.
+  func prepare(_ adapter: Adapter, from path: String, pool: ThreadPool) throws(EngineError) -> PreparedAdapter {
     do {
       let resident = try ResidentAdapter(adapter.deltas, groups: groups, pool: pool, threads: threads)
       return PreparedAdapter(
-        adapter: adapter, resident: resident, profile: MixingProfile(adapter.deltas), path: path, base: fingerprint)
+        adapter: adapter.with(adapter.deltas.withoutLowRank), resident: resident, ranks: adapter.deltas.ranks,
+        profile: MixingProfile(adapter.deltas), path: path, base: fingerprint)
     } catch { throw EngineError(error) }
   }
 }
 
 /// An adapter in memory, ready to be installed into the engine whose loader read it.
 public struct PreparedAdapter: Sendable {
+  /// Without factors of low rank, which are packed in `resident`.
   let adapter: Adapter
   let resident: ResidentAdapter
+  let ranks: ClosedRange<Int>?
   let profile: MixingProfile
   /// Where it was read.
   public let path: String
@@ -61,6 +76,6 @@ public struct PreparedAdapter: Sendable {
 
   /// The name that requests will use.
   public var name: String { adapter.name }
-  /// Bytes that it takes: packed, and as it is stored.
+  /// Bytes that it takes: packed, and what of it is stored beside that.
   public var byteCount: Int { adapter.byteCount + resident.byteCount }
 }

@@ -34,10 +34,9 @@ extension Engine {
   public var adapters: [AdapterSummary] {
     adapterPool.names.compactMap { name in
       guard let loaded = adapterPool[name] else { return nil }
-      let deltas = loaded.adapter.deltas
       return AdapterSummary(
         name: name, family: loaded.adapter.family, baseModel: loaded.adapter.baseModel,
-        siteCount: deltas.operators.count, ranks: deltas.ranks, byteCount: loaded.resident.byteCount,
+        siteCount: loaded.sites.count, ranks: loaded.ranks, byteCount: loaded.resident.byteCount,
         version: loaded.version, path: loaded.path, isPinned: adapterPool.isPinned(name),
         sequenceCount: (waiting + running).filter { $0.activated.adapters.contains { $0 === loaded } }.count)
     }
@@ -50,12 +49,8 @@ extension Engine {
   /// What the engine and its adapters take in memory.
   public var memoryPlan: MemoryPlan {
     var plan = basePlan
-    for name in adapterPool.names {
-      if let loaded = adapterPool[name] { plan.add(adapter: name, byteCount: loaded.byteCount) }
-    }
-    for old in adapterPool.retiredInUse() {
-      plan.add(adapter: "\(old.name) (version \(old.version))", byteCount: old.byteCount)
-    }
+    plan.append(adapters: adapterPool.names.map { ($0, adapterPool[$0]?.byteCount ?? 0) })
+    plan.append(adapters: adapterPool.retiredInUse().map { ("\($0.name) (version \($0.version))", $0.byteCount) })
     plan.add(adapterWorkspace: transformer.adapterWorkspaceByteCount)
     return plan
   }
@@ -81,13 +76,17 @@ extension Engine {
         "adapter \(prepared.name): expected one that was read for base \(weights.fingerprint), found one for \(prepared.base)")
     }
     let victims = try adapterPool.victims(for: prepared)
-    var plan = memoryPlan
-    for name in victims { plan.remove(adapter: name) }
-    plan.add(adapter: prepared.name, byteCount: prepared.byteCount)
-    do { plan.add(adapterWorkspace: try transformer.adapterWorkspaceByteCount(with: prepared.resident)) } catch {
-      throw EngineError(error)
+    let workspace: Int
+    do { workspace = try transformer.adapterWorkspaceByteCount(with: prepared.resident) } catch { throw EngineError(error) }
+    // The whole plan names every adapter: it is made only to say why not.
+    let adapters = adapterPool.byteCount(without: victims + [prepared.name]) + prepared.byteCount
+    if !basePlan.allows(basePlan.byteCount + adapters + workspace) {
+      var plan = memoryPlan
+      for name in victims { plan.remove(adapter: name) }
+      plan.add(adapter: prepared.name, byteCount: prepared.byteCount)
+      plan.add(adapterWorkspace: workspace)
+      try plan.validate()
     }
-    try plan.validate()
     do { try transformer.reserve(for: prepared.resident) } catch { throw EngineError(error) }
     adapterPool.insert(prepared, evicting: victims)
     ProcessMemory.trimHeap()
@@ -112,7 +111,8 @@ extension Engine {
       throw EngineError(.busy, "fuse: expected an unfused base, found \(fused.mixture) fused into it; unfuse first")
     }
     let activated = try activated(adapters.canonical())
-    let deltas = zip(activated.mixture.parts, activated.adapters).map { (set: $1.adapter.deltas, part: $0) }
+    var deltas: [(set: DeltaSet, part: Mixture.Part)] = []
+    for (part, adapter) in zip(activated.mixture.parts, activated.adapters) { deltas.append((try adapter.deltas(), part)) }
     do { try weights.fuse(deltas, scales: activated.mixture.scales) } catch { throw EngineError(error) }
     fused = activated
     blocks.forgetAll()
@@ -122,7 +122,13 @@ extension Engine {
   public func unfuse() throws(EngineError) {
     try requireIdle("unfuse")
     guard fused.mixture != .base else { return }
-    weights.unfuse(fused.adapters.map(\.adapter.deltas))
+    // Only the places matter.
+    weights.unfuse(
+      fused.adapters.map { adapter in
+        var places = DeltaSet()
+        for site in adapter.sites { places.operators[site] = [] }
+        return places
+      })
     fused = .base
     blocks.forgetAll()
   }

@@ -118,6 +118,7 @@ extension EngineError {
     case .storage(let error): self.init(error)
     case .linearAlgebra, .notMixable: self.init(.unsupported, error.description)
     case .mismatch: self.init(.invalidArgument, error.description)
+    case .interrupted: self.init(.cannotWrite, error.description)
     }
   }
 

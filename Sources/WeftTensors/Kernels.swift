@@ -81,6 +81,26 @@ package struct Kernels: @unchecked Sendable {
       y, yStride, matrix.base, x, xStride, matrix.columns, tiles.lowerBound, tiles.upperBound, rows, accumulate ? 1 : 0)
   }
 
+  /// y += B u for `rows` rows of u, f32, and the output rows of `tiles`. B may be narrow, or of floats.
+  /// - Parameter uStride: floats between rows of `u`.
+  @inline(__always)
+  package func addProduct(
+    _ y: UnsafeMutablePointer<Float>, yStride: Int, _ matrix: MatrixView, _ u: UnsafePointer<Float>, uStride: Int,
+    tiles: Range<Int>, rows: Int
+  ) {
+    guard matrix.isNarrow else {
+      return multiply(y, yStride: yStride, matrix, u, xStride: uStride * 4, tiles: tiles, rows: rows, accumulate: true)
+    }
+    let kernel =
+      switch matrix.dtype {
+      case .q8_0: table.expand_q8_0!
+      case .q4_0: table.expand_q4_0!
+      default: table.expand_ternary!
+      }
+    kernel(
+      y, yStride, matrix.base, u, uStride, matrix.columns, matrix.tileCount, tiles.lowerBound, tiles.upperBound, rows)
+  }
+
   /// Quantises columns [begin, end) of a row of floats into `row`, which has `MatrixView.quantizedRowBytes` and is aligned to 4.
   /// Both are multiples of `MatrixView.blockColumns`.
   @inline(__always)

@@ -2,35 +2,6 @@
 
 internal import CWeftKernels
 
-/// A packed matrix without its owner: what the token loop passes around. Valid while the `PackedMatrix` lives.
-///
-/// y = W x with W [rows, columns]; packed in tiles of 16 interleaved rows (`kernels.h` gives the layout).
-package struct MatrixView {
-  package let base: UnsafeRawPointer
-  package let dtype: DType
-  package let rows: Int
-  package let columns: Int
-
-  /// Tiles of 16 rows, the last one padded with zeros.
-  package var tileCount: Int { (rows + MatrixView.tileRows - 1) / MatrixView.tileRows }
-  /// Rows rounded up to whole tiles: the width that an output row must have.
-  package var paddedRows: Int { tileCount * MatrixView.tileRows }
-  /// Whether products want activations in int8 blocks.
-  package var wantsQuantizedInput: Bool { dtype.isQuantized }
-
-  /// Output rows in a tile.
-  package static let tileRows = Int(WEFT_TILE)
-  /// Columns in a quantised block of activations.
-  package static let blockColumns = Int(WEFT_BLOCK)
-
-  /// `count` rounded up to a whole number of tiles.
-  package static func padded(_ count: Int) -> Int { (count + tileRows - 1) / tileRows * tileRows }
-  /// Bytes of a quantised row of `columns` activations, rounded up to a cache line.
-  package static func quantizedRowBytes(columns: Int) -> Int {
-    (columns / blockColumns * MemoryLayout<weft_block_q8>.size + 63) / 64 * 64
-  }
-}
-
 /// A weight matrix in the layout that the kernels want, in memory of its own.
 package struct PackedMatrix: @unchecked Sendable {
   private let storage: Storage
@@ -41,7 +12,12 @@ package struct PackedMatrix: @unchecked Sendable {
 
   /// Bytes of memory that packing a tensor takes.
   package static func byteCount(of tensor: Tensor) -> Int {
-    Int(weft_packed_bytes(Int32(tensor.dtype.rawValue), tensor.rows, tensor.columns))
+    byteCount(tensor.dtype, rows: tensor.rows, columns: tensor.columns)
+  }
+
+  /// Bytes of memory that packing a tensor of this shape takes.
+  package static func byteCount(_ dtype: DType, rows: Int, columns: Int) -> Int {
+    Int(weft_packed_bytes(Int32(dtype.rawValue), rows, columns))
   }
 
   /// Packs `tensor` ([out, in]), all threads together. The dtype must be a weight format.
@@ -63,9 +39,28 @@ package struct PackedMatrix: @unchecked Sendable {
     repack(tensor, rowMap: rowMap, pool: pool)
   }
 
+  /// Bytes of a narrow matrix (`MatrixView.isNarrow`) of the first `columns` columns of a tensor.
+  package static func narrowByteCount(of tensor: Tensor, columns: Int) -> Int {
+    Int(weft_narrow_bytes(Int32(tensor.dtype.rawValue), tensor.rows, columns))
+  }
+
+  /// Packs the first `columns` columns of `tensor` as a narrow matrix, in memory that others may share: from byte `offset`, a multiple
+  /// of 64, on. The tensor must be q8_0, q4_0 or ternary.
+  package init(narrow tensor: Tensor, columns: Int, in storage: Storage, at offset: Int) {
+    precondition([.q8_0, .q4_0, .ternary].contains(tensor.dtype) && columns > 0 && columns <= tensor.columns)
+    let bytes = PackedMatrix.narrowByteCount(of: tensor, columns: columns)
+    precondition(offset >= 0 && offset % 64 == 0 && offset + bytes <= storage.bytes.count)
+    self.storage = storage
+    byteCount = bytes
+    view = MatrixView(
+      base: UnsafeRawPointer(storage.base + offset), dtype: tensor.dtype, rows: tensor.rows, columns: columns, isNarrow: true)
+    weft_pack_narrow(
+      storage.base + offset, Int32(tensor.dtype.rawValue), tensor.base, tensor.rowBytes, tensor.rows, columns)
+  }
+
   /// Writes another tensor of the same shape and dtype into this matrix. Nobody may be reading it.
   package func repack(_ tensor: Tensor, rowMap: [Int32]? = nil, pool: ThreadPool) {
-    precondition(tensor.dtype == view.dtype && tensor.rows == view.rows && tensor.columns == view.columns)
+    precondition(!view.isNarrow && tensor.dtype == view.dtype && tensor.rows == view.rows && tensor.columns == view.columns)
     precondition(rowMap.map { $0.count == tensor.rows && $0.allSatisfy { $0 >= 0 && $0 < tensor.rows } } ?? true)
     let (destination, tiles) = (UnsafeMutableRawPointer(mutating: view.base), view.tileCount)
     defer { withExtendedLifetime(storage) {} }

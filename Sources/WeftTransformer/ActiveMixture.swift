@@ -12,7 +12,7 @@ package final class ActiveMixture {
   package typealias Member = (adapter: ResidentAdapter, part: Mixture.Part)
 
   struct Entry {
-    let groups: UnsafePointer<ResidentAdapter.Group>
+    let groups: UnsafePointer<UnsafePointer<ResidentAdapter.Group>>
     /// The weight everywhere, unless `weights` has others.
     var weight: Float
     /// Three for each input group, one for each of its maps; nil where all are `weight`.
@@ -23,6 +23,7 @@ package final class ActiveMixture {
     /// Where this adapter's low-rank activations begin in a row of u.
     let offset: Int
     let hasOperations: Bool
+    let readsQuantized: Bool
     let norms: ResidentNorms?
     let gatedPrompts: ResidentGatedPrompts?
     let hidden: ResidentHidden.Table?
@@ -64,7 +65,8 @@ package final class ActiveMixture {
         to: Entry(
           groups: adapter.groupTable, weight: part.weight, weights: tables.0 > 0 ? .allocate(capacity: tables.0) : nil,
           layerWeights: tables.1 > 0 ? .allocate(capacity: tables.1) : nil, embeddingWeight: part.embeddingWeight,
-          offset: offset, hasOperations: adapter.hasOperations, norms: adapter.norms,
+          offset: offset, hasOperations: adapter.hasOperations,
+          readsQuantized: adapter.readsQuantized, norms: adapter.norms,
           gatedPrompts: adapter.gatedPrompts, hidden: adapter.hidden?.table, level: part.level, averagesScales: averagesScales,
           adapter: .passUnretained(adapter)))
       write(part, to: index)

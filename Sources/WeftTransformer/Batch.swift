@@ -36,6 +36,8 @@ struct RowLayout {
   /// Those that have prompts inside attention.
   var gatedPromptCount = 0
   var hiddenCount = 0
+  /// Those whose low rank reads int8 blocks.
+  var quantizedCount = 0
   let segments: UnsafeMutablePointer<Segment>
 
   mutating func append(_ segment: Segment) {
@@ -47,6 +49,7 @@ struct RowLayout {
       if entry.norms != nil { normCount += 1 }
       if entry.gatedPrompts != nil { gatedPromptCount += 1 }
       if entry.hidden != nil { hiddenCount += 1 }
+      if entry.readsQuantized { quantizedCount += 1 }
     }
     rowCount += segment.rowCount
   }
@@ -75,6 +78,7 @@ struct RowLayout {
     normCount = 0
     gatedPromptCount = 0
     hiddenCount = 0
+    quantizedCount = 0
   }
 
   /// The segment of a row.

@@ -34,8 +34,8 @@ struct DecoderLayer {
   let experts: Experts?
 
   /// Whether the feed-forward wants its input as int8 blocks.
-  var feedForwardWantsQuantizedInput: Bool {
-    feedForward?.wantsQuantizedInput == true || experts?.router.wantsQuantizedInput == true
-      || experts?.feedForward[0].wantsQuantizedInput == true
+  func feedForwardReadsQuantized(_ layout: RowLayout) -> Bool {
+    feedForward?.readsQuantized(layout) == true || experts?.router.readsQuantized(layout) == true
+      || experts?.feedForward[0].readsQuantized(layout) == true
   }
 }

@@ -19,11 +19,11 @@ enum EmbeddingOperation {
     for delta in deltas {
       switch delta {
       case .lowRank(let factors):
-        let (a, rank, vocabulary) = (factors.a.floats(), factors.rank, factors.inputSize)
+        let (a, rank, vocabulary) = (factors.valuesOfA(), factors.rank, factors.inputSize)
         var turned = [Float](repeating: 0, count: a.count)
         for r in 0..<rank { for token in 0..<vocabulary { turned[token * rank + r] = a[r * vocabulary + token] } }
         operations.append(
-          .lowRank(a: try memory.keep(turned), b: try memory.keep(factors.b.floats()), rank: rank, scale: factors.scale))
+          .lowRank(a: try memory.keep(turned), b: try memory.keep(factors.valuesOfB()), rank: rank, scale: factors.scale))
       case .sum(let matrix): operations.append(.sum(matrix))
       case .positions(let matrix): operations.append(.positions(matrix))
       case .rows(let tokens, let vectors):

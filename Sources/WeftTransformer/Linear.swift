@@ -50,6 +50,11 @@ struct LinearGroup {
       || parts.2?.weight.wantsQuantizedInput == true
   }
 
+  /// Whether rows of its input are needed as int8 blocks: by a weight, or by the factors of an adapter of the batch.
+  func readsQuantized(_ layout: RowLayout) -> Bool {
+    wantsQuantizedInput || (layout.quantizedCount > 0 && parts.0.weight.columns % MatrixView.blockColumns == 0)
+  }
+
   /// How a product is divided among threads: pieces of `grain` tiles, after one piece per active adapter.
   @inline(__always)
   func pieces(_ layout: RowLayout, threads: Int) -> (count: Int, grain: Int) {
@@ -103,17 +108,23 @@ struct LinearGroup {
     }
     let rows = layout.segments[segment]
     let active = rows.entries[index]
-    let group = active.groups[site]
-    guard let a = group.a else { return }
+    let group = active.groups[site].pointee
     let u = low.row(rows.firstRow) + active.offset
-    kernels.multiply(
-      u, yStride: low.stride, a, x.row(rows.firstRow), xStride: x.stride * 4, tiles: 0..<a.tileCount, rows: rows.rowCount,
-      accumulate: false)
+    let x = x.from(row: rows.firstRow)
+    var first = u
+    for index in 0..<3 {
+      guard let a = group.input(index) else { break }
+      let quantized = a.wantsQuantizedInput
+      kernels.multiply(
+        first, yStride: low.stride, a, quantized ? UnsafeRawPointer(x.quantized) : UnsafeRawPointer(x.floats),
+        xStride: quantized ? x.quantizedStride : x.stride * 4, tiles: 0..<a.tileCount, rows: rows.rowCount, accumulate: false)
+      first += a.paddedRows
+    }
     for index in 0..<3 {
       guard let part = group.part(index), part.ownsInput else { continue }
       let weight = active.weight(group: site, part: index)
       if let gate = part.gate {
-        gate.apply(
+        gate.pointee.apply(
           u + part.offset, stride: low.stride, rows: rows.rowCount, weight: weight, external: rows.gates,
           externalStride: rows.gateStride)
         continue
@@ -134,11 +145,10 @@ struct LinearGroup {
     if layout.entryCount > 0 {
       layout.forEachSegment(in: rows) { segment, rows in
         for active in segment.entries {
-          guard let part = active.groups[site].part(index) else { continue }
-          kernels.multiply(
+          guard let part = active.groups[site].pointee.part(index) else { continue }
+          kernels.addProduct(
             y.row(rows.lowerBound) + offset(index), yStride: y.stride, part.b,
-            low.row(rows.lowerBound) + active.offset + part.offset, xStride: low.stride * 4, tiles: tiles, rows: rows.count,
-            accumulate: true)
+            low.row(rows.lowerBound) + active.offset + part.offset, uStride: low.stride, tiles: tiles, rows: rows.count)
         }
       }
     }

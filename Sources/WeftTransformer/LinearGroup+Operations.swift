@@ -27,7 +27,7 @@ extension LinearGroup {
     guard layout.operationCount > 0 else { return false }
     for index in 0..<layout.segmentCount {
       for entry in layout.segments[index].entries {
-        if entry.groups[site].operations?.pointee.changesOutput == true { return true }
+        if entry.groups[site].pointee.operations?.pointee.changesOutput == true { return true }
       }
     }
     return false
@@ -40,11 +40,11 @@ extension LinearGroup {
     var scales = false
     for index in 0..<layout.segmentCount {
       let entries = layout.segments[index].entries
-      guard entries.contains(where: { $0.groups[site].operations?.pointee.changesInput(0) == true }) else { continue }
+      guard entries.contains(where: { $0.groups[site].pointee.operations?.pointee.changesInput(0) == true }) else { continue }
       scales = true
       for entry in entries {
-        let group = entry.groups[site]
-        guard group.a == nil, group.operations.map({ $0.pointee.scalesInPlace }) ?? true else { return false }
+        let group = entry.groups[site].pointee
+        guard group.inputs.0 == nil, group.operations.map({ $0.pointee.scalesInPlace }) ?? true else { return false }
       }
     }
     return scales
@@ -60,7 +60,7 @@ extension LinearGroup {
     guard layout.operationCount > 0, part(index) != nil, !scalesInputInPlace(layout) else { return false }
     for segment in 0..<layout.segmentCount {
       for entry in layout.segments[segment].entries {
-        if entry.groups[site].operations?.pointee.changesInput(index) == true { return true }
+        if entry.groups[site].pointee.operations?.pointee.changesInput(index) == true { return true }
       }
     }
     return false
@@ -79,7 +79,7 @@ extension LinearGroup {
         own.update(from: x.row(row), count: count)
         scale(own, .input, segment.entries, index, rows: 0..<count, worker)
         for entry in segment.entries {
-          guard let operations = entry.groups[site].operations?.pointee else { continue }
+          guard let operations = entry.groups[site].pointee.operations?.pointee else { continue }
           let scratch = operations.scratch + worker.index * operations.scratchStride
           for operation in operations.part(index) {
             switch operation {
@@ -117,11 +117,10 @@ extension LinearGroup {
       }
       for row in rows { scale(y.row(row) + offset(index), .product, segment.entries, index, rows: outputs, worker) }
       for entry in segment.entries {
-        if let part = entry.groups[site].part(index) {
-          kernels.multiply(
+        if let part = entry.groups[site].pointee.part(index) {
+          kernels.addProduct(
             y.row(rows.lowerBound) + offset(index), yStride: y.stride, part.b,
-            low.row(rows.lowerBound) + entry.offset + part.offset, xStride: low.stride * 4, tiles: tiles, rows: rows.count,
-            accumulate: true)
+            low.row(rows.lowerBound) + entry.offset + part.offset, uStride: low.stride, tiles: tiles, rows: rows.count)
         }
         let weight = entry.weight(group: site, part: index)
         for case .dense(let matrix, let scale) in operations(entry, index) {
@@ -215,12 +214,12 @@ extension LinearGroup {
 
   @inline(__always)
   private func operations(_ entry: ActiveMixture.Entry, _ index: Int) -> UnsafeBufferPointer<ResidentOperation> {
-    entry.groups[site].operations?.pointee.part(index) ?? UnsafeBufferPointer(start: nil, count: 0)
+    entry.groups[site].pointee.operations?.pointee.part(index) ?? UnsafeBufferPointer(start: nil, count: 0)
   }
 
   @inline(__always)
   private func scratch(_ entry: ActiveMixture.Entry, _ worker: Worker) -> UnsafeMutablePointer<Float>? {
-    guard let operations = entry.groups[site].operations?.pointee else { return nil }
+    guard let operations = entry.groups[site].pointee.operations?.pointee else { return nil }
     return operations.scratch + worker.index * operations.scratchStride
   }
 }

@@ -5,39 +5,12 @@ package import WeftTensors
 
 /// An adapter packed for the kernels. Beside the base, never inside it; nothing of it changes once it is made.
 package final class ResidentAdapter: @unchecked Sendable {
-  /// B of one projection: y += scale B u[offset ..< offset + rank].
-  struct Part {
-    var b: MatrixView
-    var offset: Int
-    var rank: Int
-    var scale: Float
-    /// Whether this part scales its share of u: false where an earlier part has the same one.
-    var ownsInput: Bool
-    /// How strongly each expert acts, when the rank is divided among experts.
-    var gate: ResidentGate?
-  }
-
-  /// The factors of an input group. A part is nil where the adapter has no low rank; `a` is nil when all are.
-  struct Group {
-    var a: MatrixView?
-    var parts: (Part?, Part?, Part?)
-    /// What else it does to the maps of the group.
-    var operations: UnsafePointer<ResidentOperations>?
-
-    @inline(__always)
-    func part(_ index: Int) -> Part? {
-      switch index {
-      case 0: parts.0
-      case 1: parts.1
-      default: parts.2
-      }
-    }
-  }
-
   /// The maps of each input group of the base.
   let sites: [[WeightSite]]
   private let memory: ResidentMemory
+  /// Those groups of which there is something, behind one of which there is nothing.
   private let groups: UnsafeMutableBufferPointer<Group>
+  private let table: UnsafeMutableBufferPointer<UnsafePointer<Group>>
   private let operations: UnsafeMutableBufferPointer<ResidentOperations>
   let norms: ResidentNorms?
   let hidden: ResidentHidden?
@@ -47,6 +20,8 @@ package final class ResidentAdapter: @unchecked Sendable {
   let gatedPrompts: ResidentGatedPrompts?
   /// Floats of u that the widest group needs, in whole tiles.
   package let width: Int
+  /// Whether its low rank reads activations in int8 blocks: steps make them for it, whatever the base wants.
+  let readsQuantized: Bool
   /// Whether it does more to linear maps than low rank.
   let hasOperations: Bool
   /// Whether it changes the input of linear maps: `Transformer.reserve` has to make room for that.
@@ -67,30 +42,42 @@ package final class ResidentAdapter: @unchecked Sendable {
   package init(
     _ deltas: DeltaSet, groups sites: [[WeightSite]], pool: ThreadPool, threads: Int? = nil
   ) throws(ResidentError) {
-    let memory = ResidentMemory(expectedBytes: ResidentAdapter.packedBytes(deltas))
-    var built: [Group] = []
+    var plans: [LowRankPlan] = []
+    for group in sites { plans.append(try LowRankPlan(group.map { deltas.operators[$0] ?? [] })) }
+    let memory = ResidentMemory(expectedBytes: LowRankPlan.packedBytes(plans))
+    var built = [Group()]
+    var places: [Int] = []
     var extras: [(group: Int, operations: ResidentOperations)] = []
     let scratch = try ResidentAdapter.reserveScratch(deltas, threads: threads ?? pool.threadCount, memory)
     for (index, group) in sites.enumerated() {
       let operators = group.map { deltas.operators[$0] ?? [] }
-      built.append(try ResidentAdapter.pack(operators, memory, pool: pool))
+      let low: Group
+      do { low = try plans[index].pack(memory, pool) } catch { throw .storage(error) }
       for (site, list) in zip(group, operators) where site.runsOnlyLowRank {
         if let other = list.first(where: { if case .lowRank = $0 { false } else { true } }) {
           throw .unsupportedPlace(site, operator: other.name)
         }
       }
-      if let found = try ResidentAdapter.operations(operators, scratch, memory, pool) { extras.append((index, found)) }
+      let found = try ResidentAdapter.operations(operators, scratch, memory, pool)
+      places.append(found == nil && low.isEmpty ? 0 : built.count)
+      if let found { extras.append((built.count, found)) }
+      if places[index] > 0 { built.append(low) }
     }
     self.sites = sites
     self.memory = memory
     operations = .allocate(capacity: extras.count)
     groups = .allocate(capacity: built.count)
     _ = groups.initialize(from: built)
+    table = .allocate(capacity: sites.count)
+    for (index, place) in places.enumerated() {
+      table.initializeElement(at: index, to: UnsafePointer(groups.baseAddress! + place))
+    }
     for (index, extra) in extras.enumerated() {
       operations.initializeElement(at: index, to: extra.operations)
       groups[extra.group].operations = UnsafePointer(operations.baseAddress! + index)
     }
-    width = built.reduce(0) { max($0, $1.a?.paddedRows ?? 0) }
+    width = built.reduce(0) { max($0, $1.width) }
+    readsQuantized = built.contains { $0.readsQuantized }
     hasOperations = !extras.isEmpty
     changesInput = extras.contains {
       $0.operations.changesInput.0 || $0.operations.changesInput.1 || $0.operations.changesInput.2
@@ -111,22 +98,13 @@ package final class ResidentAdapter: @unchecked Sendable {
   }
 
   deinit {
-    groups.deinitialize()
+    table.deallocate()
     groups.deallocate()
-    operations.deinitialize()
     operations.deallocate()
   }
 
   /// One per input group of the base, in order. Valid while this object lives.
-  var groupTable: UnsafePointer<Group> { UnsafePointer(groups.baseAddress!) }
-
-  /// What the factors of low rank take when they are packed, at most.
-  private static func packedBytes(_ deltas: DeltaSet) -> Int {
-    deltas.operators.values.joined().reduce(0) { sum, delta in
-      guard case .lowRank(let factors) = delta else { return sum }
-      return sum + PackedMatrix.byteCount(of: factors.a) + PackedMatrix.byteCount(of: factors.b)
-    }
-  }
+  var groupTable: UnsafePointer<UnsafePointer<Group>> { UnsafePointer(table.baseAddress!) }
 
   /// A vector as long as any that an operation turns, and what structured operators ask for, for every thread.
   private static func reserveScratch(
@@ -170,95 +148,6 @@ package final class ResidentAdapter: @unchecked Sendable {
       changesOutput: parts.contains { $0.contains { !$0.isOfInput } },
       scalesInPlace: operators.count == 1 && operators[0].allSatisfy(\.isInputScale), scratch: scratch.0,
       scratchStride: scratch.stride)
-  }
-
-  // MARK: - Low rank
-
-  /// One run of rows of u that a group computes: the A of a low rank, or of gated experts with their gate behind it.
-  private struct LowPart {
-    let factors: LowRank
-    let gated: GatedLowRank?
-    var rows: Int { factors.rank + (gated?.gate?.rows ?? 0) }
-    var tensors: [Tensor] { [factors.a] + (gated?.gate.map { [$0] } ?? []) }
-
-    func sharesInput(with other: LowPart) -> Bool {
-      gated == nil && other.gated == nil && factors.sharesInput(with: other.factors)
-    }
-  }
-
-  private static func pack(
-    _ operators: [[DeltaOperator]], _ memory: ResidentMemory, pool: ThreadPool
-  ) throws(ResidentError) -> Group {
-    var lows: [LowPart?] = []
-    for list in operators { lows.append(try low(list)) }
-    // The parts of a fused module share one A and one scale: it is computed once.
-    var distinct: [LowPart] = []
-    var places: [Int?] = []
-    for low in lows {
-      guard let low else {
-        places.append(nil)
-        continue
-      }
-      let place = distinct.firstIndex { $0.sharesInput(with: low) } ?? distinct.count
-      if place == distinct.count { distinct.append(low) }
-      places.append(place)
-    }
-    guard let first = distinct.first else { return Group(a: nil, parts: (nil, nil, nil)) }
-    let tensors = distinct.flatMap(\.tensors)
-    // One matrix has one dtype: rounding nothing, a mixed group is widened to F32.
-    let dtype = tensors.allSatisfy({ $0.dtype == first.factors.a.dtype }) ? first.factors.a.dtype : .f32
-    do throws(StorageError) {
-      let a = try memory.pack(tensors.count == 1 ? tensors[0] : try stack(tensors, dtype: dtype), pool)
-      var parts: [Part?] = []
-      for (low, place) in zip(lows, places) {
-        guard let low, let place else {
-          parts.append(nil)
-          continue
-        }
-        let offset = distinct[..<place].reduce(0) { $0 + $1.rows }
-        let isFirst = !parts.contains { $0?.offset == offset }
-        let gate = try low.gated.map { gated throws(StorageError) in
-          ResidentGate(gated, scales: try memory.keep(gated.scales))
-        }
-        parts.append(
-          Part(
-            b: try memory.pack(low.factors.b, pool), offset: offset, rank: low.factors.rank, scale: low.factors.scale,
-            ownsInput: isFirst, gate: gate))
-      }
-      parts += [nil, nil]
-      return Group(a: a, parts: (parts[0], parts[1], parts[2]))
-    } catch { throw .storage(error) }
-  }
-
-  /// What of a map's operators is low rank; several become one of their ranks together.
-  private static func low(_ list: [DeltaOperator]) throws(ResidentError) -> LowPart? {
-    var plain: [LowRank] = []
-    var gated: [GatedLowRank] = []
-    for delta in list {
-      switch delta {
-      case .lowRank(let factors): plain.append(factors)
-      case .gated(let experts): gated.append(experts)
-      case .structured, .scale, .rotate, .bias, .replace: continue
-      }
-    }
-    guard plain.isEmpty || gated.isEmpty, gated.count <= 1 else { throw .severalGates }
-    if let experts = gated.first { return LowPart(factors: experts.factors, gated: experts) }
-    guard let first = plain.first else { return nil }
-    if plain.count == 1 { return LowPart(factors: first, gated: nil) }
-    do { return LowPart(factors: try LowRank(sumOf: plain), gated: nil) } catch { throw .delta(error) }
-  }
-
-  /// The rows of several matrices under each other.
-  private static func stack(_ tensors: [Tensor], dtype: DType) throws(StorageError) -> Tensor {
-    let converted = try tensors.map { tensor throws(StorageError) in try tensor.converted(to: dtype) }
-    let storage = try Storage(unwritten: converted.reduce(0) { $0 + $1.byteCount })
-    var offset = 0
-    for tensor in converted {
-      (storage.base + offset).copyMemory(from: tensor.base, byteCount: tensor.byteCount)
-      offset += tensor.byteCount
-    }
-    let rows = converted.reduce(0) { $0 + $1.rows }
-    return Tensor(dtype: dtype, shape: [rows, converted[0].columns], storage: storage, offset: 0)!
   }
 }
 

@@ -51,7 +51,7 @@ extension Step {
 
   /// The attention phase: slices of (segment, key-value head, some rows). Leaves `attentionOut` ready for the output projection.
   func attend(_ layer: DecoderLayer, _ layerIndex: Int) {
-    let quantize = layer.output.wantsQuantizedInput
+    let quantize = layer.output.readsQuantized(batch.layout)
     let grain = 16
     let keyValueHeads = layer.config.keyValueHeadCount
     let group = layer.config.headCount / keyValueHeads

@@ -24,7 +24,7 @@ struct Step {
 
   /// hidden = embedding of the token (and of the position); cosines and sines of the position; input of the first layer.
   func embed(_ weights: ModelWeights, _ rotaries: [RotaryEmbedding], first layer: DecoderLayer) {
-    let quantize = layer.attention.wantsQuantizedInput
+    let quantize = layer.attention.readsQuantized(batch.layout)
     worker.slices(batch.rowCount, grain: rowGrain) { rows in
       for row in rows {
         let (hidden, position) = (workspace.hidden.row(row), Int(batch.positions[row]))
@@ -143,7 +143,7 @@ struct Step {
         addToHidden(
           row, index, .attentionOutput, layer.attentionOutputNorm, ResidentNorms.index(index, .attentionOutput),
           then: layer.feedForwardNorm,
-          ResidentNorms.index(index, .feedForwardInput), quantize: layer.feedForwardWantsQuantizedInput)
+          ResidentNorms.index(index, .feedForwardInput), quantize: layer.feedForwardReadsQuantized(batch.layout))
       }
     }
     worker.barrier()
@@ -181,7 +181,7 @@ struct Step {
           row, index, .feedForwardOutput, layer.feedForwardOutputNorm, ResidentNorms.index(index, .feedForwardOutput),
           then: next?.attentionNorm,
           ResidentNorms.index(index + 1, .attentionInput), isLast: next == nil,
-          quantize: next?.attention.wantsQuantizedInput == true)
+          quantize: next?.attention.readsQuantized(batch.layout) == true)
       }
     }
     worker.barrier()
@@ -192,7 +192,7 @@ struct Step {
     let count = batch.logitRowCount
     worker.slices(count, grain: 1) { claimed in
       for index in claimed {
-        normalize(Int(batch.logitRows[index]), into: index, norm, ResidentNorms.output, head.wantsQuantizedInput)
+        normalize(Int(batch.logitRows[index]), into: index, norm, ResidentNorms.output, head.readsQuantized(batch.logitLayout))
       }
     }
     worker.barrier()
@@ -226,6 +226,7 @@ struct Step {
       group.finish(memory, part: part, tiles: tiles, rows: rows, layout: layout, low: low, kernels)
     }
     let scales = down.scalesInputInPlace(layout)
+    let quantize = down.readsQuantized(layout)
     for row in rows {
       let gate = memory.row(row) + columns.lowerBound
       switch config.activation {
@@ -234,7 +235,7 @@ struct Step {
       case .gelu: kernels.gelu(gate, count: columns.count)
       }
       if scales { down.scaleInput(gate - columns.lowerBound, columns: columns, row: row, layout: layout, worker) }
-      if down.wantsQuantizedInput {
+      if quantize {
         memory.quantize(row: row, begin: columns.lowerBound, end: columns.upperBound, kernels)
       }
     }

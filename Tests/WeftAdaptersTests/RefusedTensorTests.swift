@@ -177,7 +177,7 @@ import WeftTensors
     Refusal("integers") {
       $0.tensors[a0] = try Tensor(dtype: .i32, shape: [2, 4], storage: Storage(byteCount: 32), offset: 0)
     } error: { _, tensors in
-      .wrongType(location: tensors, tensor: a0, expected: "F32, F16 or BF16", found: "I32")
+      .wrongType(location: tensors, tensor: a0, expected: "a weight type", found: "I32")
     },
     Refusal("a scale beyond Float") {
       $0.config["lora_alpha"] = "1e300"

@@ -28,7 +28,7 @@ import WeftTensors
   @Test func wrongTypesAndScales() throws {
     let a = try Self.zeros([1, 2])
     let integers = try #require(Tensor(dtype: .i32, shape: [2, 1], storage: Storage(byteCount: 8), offset: 0))
-    #expect(throws: DeltaError.malformed(factor: "b", expected: "F32, F16 or BF16", found: "I32")) {
+    #expect(throws: DeltaError.malformed(factor: "b", expected: "F32, F16, BF16, Q8_0, Q4_0 or ternary", found: "I32")) {
       try LowRank(a: a, b: integers, scale: 1)
     }
     for (scale, found) in [(Float.nan, "nan"), (.infinity, "inf")] {

@@ -82,6 +82,9 @@ struct AdapterFormTests {
     ]
   }
 
+  /// What rounding activations costs adapters with quantised factors, as measured.
+  static let rounding: [String: Float] = ["gguf-lora-q8_0": 0.0226, "gguf-lora-types": 0.00097]
+
   private func adapter(_ one: Case, _ runner: ModelRunner) throws -> Adapter {
     try AdapterReader.read(folder: one.path, name: "test", base: runner.weights.base, options: one.options)
   }
@@ -96,9 +99,15 @@ struct AdapterFormTests {
     let golden = try one.golden()
     let tokens = try golden.integers("tokens").map(Int32.init)
     let runner = try ModelRunner(one.basePath, isa: isa)
-    let logits = runner.logits(tokens, mixture: try mixture(one, runner))
-    let error = relativeError(logits, try golden.floats(one.tensor))
-    #expect(error <= one.error * 2)
+    let expected = try golden.floats(one.tensor)
+    var logits = runner.logits(tokens, mixture: try mixture(one, runner))
+    if let error = Self.rounding[one.name] {
+      // Quantised factors read activations in int8; in floats they are the reference's.
+      #expect(relativeError(logits, expected) <= error * 2)
+      let expanded = try CompressedAdapterTests.expanded(adapter(one, runner).deltas)
+      logits = runner.logits(tokens, mixture: try CompressedAdapterTests.active(expanded, runner))
+    }
+    #expect(relativeError(logits, expected) <= one.error * 2)
   }
 
   /// Deltas of whole modules: the operators, worked into the base's weight, less the base's weight.

@@ -71,7 +71,7 @@ struct GGUFLoRAReader {
     if pair.path == names.embedding {
       let embedding = builder.base.shape.embedding
       let rank = shapeB.last ?? 0
-      let a = try factor(pair.a, [embedding.vocabularySize, rank], &files)
+      let a = try factor(pair.a, [embedding.vocabularySize, rank], &files).asFloats(columns: rank)
       let b = try factor(pair.b, [embedding.hiddenSize, rank], &files)
       let (turned, scale) = (try a.transposed(), scale(rank))
       return try builder.addEmbedding { () throws(DeltaError) in .lowRank(try LowRank(a: turned, b: b, scale: scale)) }
@@ -89,8 +89,8 @@ struct GGUFLoRAReader {
     var a: Tensor
     var b: Tensor
     if isTurned {
-      b = try factor(pair.a, [rank, size.out], &files).transposed()
-      a = try factor(pair.b, [size.in, rank], &files).transposed()
+      b = try factor(pair.a, [rank, size.out], &files).asFloats(columns: size.out).transposed()
+      a = try factor(pair.b, [size.in, rank], &files).asFloats(columns: rank).transposed()
     } else {
       a = try factor(pair.a, [rank, size.in], &files)
       b = try factor(pair.b, [size.out, rank], &files)
@@ -116,18 +116,13 @@ struct GGUFLoRAReader {
 
   private func scale(_ rank: Int) -> Float { alpha.map { Float($0 / Double(max(rank, 1))) } ?? 1 }
 
-  /// A factor in F32, F16 or BF16: other types are widened.
+  /// A factor in a type that `LowRank` keeps: others are widened.
   private func factor(_ name: String, _ shape: [Int], _ files: inout AdapterFolder) throws(AdapterError) -> Tensor {
     try files.requireShape(name, shape)
     guard !shape.contains(0) else {
       throw .wrongShape(location: files.tensorsLocation, tensor: name, expected: shape.map { max($0, 1) }, found: shape)
     }
-    let tensor = try files.take(name)
-    if [.f32, .f16, .bf16].contains(tensor.dtype) { return tensor }
-    guard tensor.dtype.isWeight else {
-      throw .wrongType(location: files.tensorsLocation, tensor: name, expected: "a weight type", found: tensor.dtype.name)
-    }
-    return try makeTensor(tensor.floats(), shape)
+    return try files.takeFactor(name)
   }
 
   /// Rows of q and k in the order of transformers.
@@ -135,10 +130,8 @@ struct GGUFLoRAReader {
     guard names.interleavesHeads, let site = module.sites.first, module.sites.count == 1,
       case .layer(_, let projection) = site, projection == .query || projection == .key
     else { return b }
-    let (values, rank) = (b.floats(), b.columns)
-    let order = GGUFNames.interleavedRows(headDimension: builder.base.shape.attention.headDimension, rows: b.rows)
-    let ordered = order.flatMap { values[$0 * rank..<($0 + 1) * rank] }
-    do { return try Tensor(rounding: ordered, shape: b.shape, to: b.dtype) } catch { throw .storage(error) }
+    return try b.reordered(
+      GGUFNames.interleavedRows(headDimension: builder.base.shape.attention.headDimension, rows: b.rows))
   }
 
   private func unknown(_ pair: (path: String, a: String, b: String), _ location: String) -> AdapterError {

@@ -55,7 +55,12 @@ extension LoRA {
     // Both shapes before a byte is copied.
     try checkShape(a, rank: rank, axis: 0, other: size.in, blocks: blocks.a, folder)
     try checkShape(b, rank: rank, axis: 1, other: size.out, blocks: blocks.b, folder)
-    var factors = Factors(a: try folder.takeWeights(a), b: try folder.takeWeights(b), scale: scale)
+    var factors = Factors(a: try folder.takeFactor(a), b: try folder.takeFactor(b), scale: scale)
+    // Only plain LoRA takes them as they are.
+    if options.residual != .none || options.usesDoRA || blocks.a > 1 || blocks.b > 1 {
+      factors.a = try factors.a.asFloats(columns: factors.a.columns)
+      factors.b = try factors.b.asFloats(columns: rank / blocks.b)
+    }
     if blocks.a > 1 { factors.a = try LoRABlocks.diagonal(factors.a, count: blocks.a) }
     if blocks.b > 1 { factors.b = try LoRABlocks.diagonal(factors.b, count: blocks.b) }
     return factors
@@ -65,7 +70,7 @@ extension LoRA {
   static func checkShape(
     _ name: String, rank: Int, axis: Int, other: Int, blocks: Int, _ folder: AdapterFolder
   ) throws(AdapterError) {
-    let found = folder.shape(of: name)
+    let found = axis == 0 ? folder.shape(of: name) : folder.shape(ofFactor: name, rank: rank / max(blocks, 1))
     let location = folder.tensorsLocation
     let (width, high) = axis == 0 ? (other, rank) : (rank, other)
     let expected = [high, width / blocks]

@@ -24,7 +24,11 @@ struct LoRAExpert {
     let tensors = try LoRATensors(&folder, base: base.shape)
     var modules: [BaseModule] = []
     for (module, names) in tensors.modules where try options.target.contains(module) {
-      factors[module] = try LoRA.factors(of: module, names, options, from: &folder, base)
+      // Their ranks are padded and joined: arithmetic on floats.
+      var own = try LoRA.factors(of: module, names, options, from: &folder, base)
+      own.b = try own.b.asFloats(columns: own.a.rows)
+      own.a = try own.a.asFloats(columns: own.a.columns)
+      factors[module] = own
       modules.append(module)
     }
     try folder.requireAllTaken(family: "LoRA")
@@ -41,13 +45,11 @@ struct LoRAExpert {
         location: files.config.location, option: option, expected: "names of folders", found: "'\(name)'")
     }
     let parent = files.path.lastIndex(of: "/").map { String(files.path[..<$0]) } ?? "."
-    let inside = "\(files.path)/\(name)"
-    guard !AdapterFolder.hasConfig(inside) else { return try AdapterFolder(path: inside) }
-    let beside = "\(parent.isEmpty ? "/" : parent)/\(name)"
-    guard AdapterFolder.hasConfig(beside) else {
+    let folders = ["\(files.path)/\(name)", "\(parent.isEmpty ? "/" : parent)/\(name)"]
+    guard let expert = try files.companion(name, folders: folders) else {
       throw .missingFile(location: files.path, name: "the folder '\(name)' of an expert, in it or beside it,")
     }
-    return try AdapterFolder(path: beside)
+    return expert
   }
 }
 

@@ -14,6 +14,8 @@ package enum MergeError: Error, Sendable, CustomStringConvertible {
   case mismatch(location: String, expected: String, found: String)
   /// A task that this method, or any, cannot merge.
   case notMixable(task: String, reason: String)
+  /// Whoever asked for it stopped it.
+  case interrupted
 
   package var description: String {
     switch self {
@@ -23,6 +25,7 @@ package enum MergeError: Error, Sendable, CustomStringConvertible {
     case .linearAlgebra(let error): error.description
     case .mismatch(let location, let expected, let found): "\(location): expected \(expected), found \(found)"
     case .notMixable(let task, let reason): "\(task): cannot be merged: \(reason)"
+    case .interrupted: "merge: interrupted; nothing was written"
     }
   }
 }

@@ -24,12 +24,10 @@ extension MergeProblem {
     let columns = storedSize(module).columns
     var (changes, weights): ([[Float]], [Float]) = ([], [])
     for task in tasks.indices {
-      guard var change = try changeAsStored(task: task, module: module) else {
-        if skipsAbsent { continue }
-        changes.append([Float](repeating: 0, count: place.elementCount))
-        weights.append(weight(task: task, module: module))
-        continue
-      }
+      guard
+        var change = try changeAsStored(task: task, module: module)
+          ?? (skipsAbsent ? nil : [Float](repeating: 0, count: place.elementCount))
+      else { continue }
       try steps.sparsification.apply(
         to: &change, columns: columns, amounts: amounts(task), rescaling: steps.rescaling, generator: &generator,
         location: "\(tasks[task].name), \(place.name)")

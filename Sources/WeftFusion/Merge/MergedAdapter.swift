@@ -3,7 +3,7 @@
 package import WeftAdapters
 package import WeftDeltas
 internal import WeftFormats
-internal import WeftTensors
+package import WeftTensors
 
 /// What a merge of adapters came to.
 package struct MergedAdapter: Sendable {
@@ -155,18 +155,21 @@ extension MergedAdapter {
   }
 
   /// Writes a folder of PEFT that appears complete or not at all, with the record of the merge.
-  package func write(folder path: String) throws(MergeError) {
+  /// - Parameter dtype: F32, F16 or BF16.
+  package func write(folder path: String, dtype: DType = .f32) throws(MergeError) {
     let factors = try factors()
-    do { try AdapterFactorsWriter.write(factors, folder: path, metadata: record.metadata) } catch { throw .format(error) }
+    do { try AdapterFactorsWriter.write(factors, folder: path, dtype: dtype, metadata: record.metadata) } catch {
+      throw .format(error)
+    }
   }
 }
 
 extension MergedAdapter {
   /// Writes a pack of this one adapter, with the record of the merge.
-  package func write(pack path: String, name: String) throws(MergeError) {
+  package func write(pack path: String, name: String, dtype: DType = .f32) throws(MergeError) {
     let factors = try factors()
     do {
-      let tensors = try AdapterFactorsWriter.tensors(of: factors, location: path)
+      let tensors = try AdapterFactorsWriter.tensors(of: factors, dtype: dtype, location: path)
       let writer = try PackWriter(
         path: path,
         provenance: PackProvenance(

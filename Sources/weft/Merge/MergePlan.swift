@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ArgumentParser
 import Foundation
 import WeftDeltas
 import WeftEngine
 import WeftFusion
+import WeftTensors
 
 /// What the arguments of `weft merge`, or its recipe, come to.
 struct MergePlan {
@@ -18,6 +20,8 @@ struct MergePlan {
   var sources: [Source]
   /// The base.
   let model: String?
+  /// What is written.
+  let dtype: MergeDType
 
   init(_ arguments: MergeRun) throws {
     let given = arguments.sources
@@ -60,6 +64,7 @@ struct MergePlan {
       sources[index].parameters.add(argument.key, entry)
     }
     model = arguments.model
+    dtype = arguments.dtype ?? .f32
     merge = AdapterMerge(method: method, parameters: parameters, rank: arguments.rank, seed: arguments.seed)
   }
 
@@ -69,11 +74,9 @@ struct MergePlan {
         .invalidArgument, "\(path): expected method and parameters in the recipe, found --method, --density or --set")
     }
     let recipe = try RecipeFile.read(path)
-    for (key, value) in [("tokenizer_source", recipe.tokenizer), ("dtype", recipe.dtype), ("out_dtype", recipe.outputDType)] {
-      // Adapters are calculated with, and written, in float32.
-      if let value, value != "float32" {
-        throw EngineError(.unsupported, "\(path): \(key): expected it absent where adapters are merged, found '\(value)'")
-      }
+    if let source = recipe.tokenizer {
+      throw EngineError(
+        .unsupported, "\(path): tokenizer_source: expected it absent where adapters are merged, found '\(source)'")
     }
     if let layers = recipe.layers {
       throw EngineError(
@@ -93,6 +96,30 @@ struct MergePlan {
       throw EngineError(merge: error)
     }
     model = arguments.model ?? recipe.base
+    // mergekit calculates in `dtype` too; adapters are calculated with in float32.
+    dtype = arguments.dtype ?? MergeDType(recipe: recipe.outputDType ?? recipe.dtype)
     merge = AdapterMerge(method: method, parameters: recipe.parameters, rank: arguments.rank, seed: arguments.seed)
+  }
+}
+
+/// The number format of a merged adapter.
+enum MergeDType: String, CaseIterable, ExpressibleByArgument {
+  case f32, f16, bf16
+
+  /// That of a recipe: `float16`.
+  init(recipe name: String?) {
+    switch name {
+    case "float16": self = .f16
+    case "bfloat16": self = .bf16
+    default: self = .f32
+    }
+  }
+
+  var dtype: DType {
+    switch self {
+    case .f32: .f32
+    case .f16: .f16
+    case .bf16: .bf16
+    }
   }
 }

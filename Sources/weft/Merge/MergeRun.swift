@@ -36,6 +36,9 @@ struct MergeRun: ParsableCommand {
   @Option(help: "Rank of the result (default: in space delta the largest of the adapters, otherwise what the method makes).")
   var rank: Int?
 
+  @Option(help: "Number format of the result: f32, f16 or bf16 (default: f32, or the recipe's dtype).")
+  var dtype: MergeDType?
+
   @Option(help: "Seed of everything random.")
   var seed: UInt64 = 0
 
@@ -75,9 +78,9 @@ struct MergeRun: ParsableCommand {
         return !Interrupt.take()
       }
       if output.lowercased().hasSuffix(".weft") {
-        try merged.write(pack: output, name: MergeRun.memberName(output))
+        try merged.write(pack: output, name: MergeRun.memberName(output), dtype: plan.dtype.dtype)
       } else {
-        try merged.write(folder: output)
+        try merged.write(folder: output, dtype: plan.dtype.dtype)
       }
       Terminal.showProgress("")
       print(MergeRun.summary(merged, plan, output))

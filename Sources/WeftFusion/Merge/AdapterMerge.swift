@@ -17,6 +17,8 @@ package struct AdapterMerge: Sendable {
   package var seed: UInt64
   /// For `given_masks`.
   package var masks: MergeMasks?
+  /// What data says about each source, in their order; for methods that read it.
+  package var statistics: [MergeStatistics] = []
 
   package init(
     method: MergeMethod, parameters: MergeParameters = MergeParameters(), rank: Int? = nil, seed: UInt64 = 0,
@@ -47,10 +49,11 @@ package struct AdapterMerge: Sendable {
       throw .notMixable(
         task: sources[0].name, reason: "factors of inputs and outputs (IA3) are merged by linear in space factors alone")
     }
-    let problem = MergeProblem(
+    var problem = MergeProblem(
       tasks: sources.map { .init(name: $0.name, weight: $0.weight, parameters: $0.parameters) },
       modules: places.places.map(\.module), values: places.values, parameters: parameters, seed: seed,
       layerCount: base?.shape.layerCount, masks: masks, rank: rank)
+    problem.statistics = statistics
     let limit = rank ?? (method.space == .delta ? places.largestRank : nil)
     var merged: [MergedAdapter.Module] = []
     var isStopped = false

@@ -15,8 +15,10 @@ struct MergeCommand: ParsableCommand {
         weft merge --method slerp --set t=0.3 a=adapters/a b=adapters/b --rank 16 --output merged
         weft merge recipe.yaml --output merged
         weft merge methods
+        weft merge --method regmean --stats a=a.stats --stats b=b.stats a=adapters/a b=adapters/b --output merged
+        weft merge search --method adamerging --data prompts.jsonl a=adapters/a b=adapters/b --output merged
       """,
-    subcommands: [MergeRun.self, MergeMethods.self], defaultSubcommand: MergeRun.self)
+    subcommands: [MergeRun.self, MergeMethods.self, MergeSearch.self], defaultSubcommand: MergeRun.self)
 }
 
 /// `weft merge methods`: the registry, a row per method.

@@ -6,6 +6,7 @@ import WeftDeltas
 import WeftEngine
 import WeftFormats
 import WeftFusion
+import WeftTensors
 import WeftTransformer
 
 /// `weft merge` itself.
@@ -43,6 +44,12 @@ struct MergeRun: ParsableCommand {
   var seed: UInt64 = 0
 
   @Option(
+    name: .customLong("stats"),
+    help: ArgumentHelp(
+      "What `weft stats` collected for an adapter, for methods that read it; one for each adapter.", valueName: "name=file"))
+  var statistics: [StatisticsArgument] = []
+
+  @Option(
     name: [.long, .customShort("m")],
     help: ArgumentHelp(
       "The base of the adapters, a GGUF file or a Hugging Face folder: names and shapes are checked against it, and families "
@@ -70,18 +77,16 @@ struct MergeRun: ParsableCommand {
             reading: source.path, name: source.name, weight: source.weight, parameters: source.parameters, base: base))
       }
       var shown = begin
-      let merged = try plan.merge(tasks, base: base) { done, count in
+      var merge = plan.merge
+      merge.statistics = try StatisticsArgument.read(statistics, for: plan.sources.map(\.name))
+      let merged = try merge(tasks, base: base) { done, count in
         if ContinuousClock.now - shown > .milliseconds(50) {
           shown = .now
           Terminal.showProgress("\(Terminal.bar(Double(done) / Double(count))) \(done) of \(count) modules")
         }
         return !Interrupt.take()
       }
-      if output.lowercased().hasSuffix(".weft") {
-        try merged.write(pack: output, name: MergeRun.memberName(output), dtype: plan.dtype.dtype)
-      } else {
-        try merged.write(folder: output, dtype: plan.dtype.dtype)
-      }
+      try MergeRun.write(merged, to: output, dtype: plan.dtype.dtype)
       Terminal.showProgress("")
       print(MergeRun.summary(merged, plan, output))
     } catch {
@@ -94,8 +99,17 @@ struct MergeRun: ParsableCommand {
     }
   }
 
+  /// A pack or a folder, as the name of the output says.
+  static func write(_ merged: MergedAdapter, to output: String, dtype: DType = .f32) throws(MergeError) {
+    if output.lowercased().hasSuffix(".weft") {
+      try merged.write(pack: output, name: memberName(output), dtype: dtype)
+    } else {
+      try merged.write(folder: output, dtype: dtype)
+    }
+  }
+
   /// The base with its weights, which are read where a method or a family asks for them.
-  private static func base(_ path: String) throws(MergeError) -> BaseModel {
+  static func base(_ path: String) throws(MergeError) -> BaseModel {
     let checkpoint: Checkpoint
     do { checkpoint = try Checkpoint(path: path) } catch { throw .format(error) }
     do { return try ModelWeights.base(of: checkpoint) } catch {

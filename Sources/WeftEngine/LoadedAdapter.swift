@@ -48,8 +48,3 @@ final class LoadedAdapter: Sendable {
   /// Positions that it takes before the tokens of a sequence.
   var promptCount: Int { adapter.deltas.prompt?.count ?? 0 }
 }
-
-extension LoadedAdapter {
-  /// All that it changes, with its factors: for fusing and merging, not for steps.
-  func deltas() throws(EngineError) -> DeltaSet { adapter.deltas }
-}

@@ -16,9 +16,9 @@ extension ResidentAdapter {
   package var outlines: [WeightSite: LowRankOutline] {
     var outlines: [WeightSite: LowRankOutline] = [:]
     for (number, sites) in sites.enumerated() {
-      let group = groupTable[number]
+      let group = groupTable[number].pointee
       for (index, site) in sites.enumerated() {
-        guard let a = group.a, let part = group.part(index) else { continue }
+        guard let part = group.part(index), let a = group.input(Int(part.input)) else { continue }
         outlines[site] = LowRankOutline(rank: part.rank, scale: part.scale, a: a.dtype, b: part.b.dtype)
       }
     }

@@ -17,7 +17,8 @@ extension Engine {
     onProgress: (Int, Int) -> Void = { _, _ in }
   ) throws(EngineError) -> MergeStatistics {
     let mixture: AdapterMixture = adapter.map { [WeightedAdapter($0)] } ?? []
-    let sets = try activated(mixture.canonical()).adapters.map(\.adapter.deltas)
+    var sets: [DeltaSet] = []
+    for loaded in try activated(mixture.canonical()).adapters { sets.append(try loaded.deltas()) }
     var origin = MergeStatistics.Origin(
       base: weights.fingerprint, adapter: adapter ?? "", data: data, exampleCount: questions.count, tokenCount: 0,
       fisher: options.fisher.rawValue, seed: options.fisher == .sampled ? options.seed : 0)

@@ -39,7 +39,7 @@ struct PlannerBench {
       let names = (0..<count).map { "a\($0)" }
       for (index, name) in names.enumerated() {
         let adapter = try RandomAdapter.make(name, shape: engine.baseShape, rank: rank, seed: index)
-        try engine.install(engine.adapterLoader.prepare(adapter, from: "random", pool: ThreadPool(threads: 1)))
+        try engine.install(engine.adapterLoader.prepare(adapter))
       }
       // Weights of their own, as mixtures have them.
       let mixture = AdapterMixture(names.enumerated().map { WeightedAdapter($1, weight: 1 / Float($0 + 2)) })

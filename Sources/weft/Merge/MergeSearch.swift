@@ -138,5 +138,3 @@ struct MergeSearch: ParsableCommand {
     } catch { throw EngineError(merge: error) }
   }
 }
-
-extension MixtureSearch.Method: ExpressibleByArgument {}

@@ -163,6 +163,10 @@ struct StatisticsMergeTests {
       "\($0)".contains("task0: expected fisher_a of a module")
     }
     #expect { try merged("fisher_factors", problem(modules: [0, 2])) } throws: { "\($0)".contains("no low rank") }
+    var crossed = try problem(modules: [0])
+    crossed.statistics[1] = MergeStatistics(
+      location: "other", origin: .init(base: "b", data: "", exampleCount: 1, tokenCount: 1, fisher: "none"), tensors: [:])
+    #expect { try merged("mats", crossed) } throws: { "\($0)".contains("other: base: expected , as task0 has, found b") }
     var foreign = try problem(modules: [0])
     foreign.statistics[1] = try problem(modules: [3]).statistics[1]
     #expect { try merged("mats", foreign) } throws: { "\($0)".contains("gram or gram_diagonal of a module to be merged") }

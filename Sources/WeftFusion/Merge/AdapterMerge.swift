@@ -17,8 +17,6 @@ package struct AdapterMerge: Sendable {
   package var seed: UInt64
   /// For `given_masks`.
   package var masks: MergeMasks?
-  /// What data says about each source, in their order; for methods that read it.
-  package var statistics: [MergeStatistics] = []
 
   package init(
     method: MergeMethod, parameters: MergeParameters = MergeParameters(), rank: Int? = nil, seed: UInt64 = 0,
@@ -53,7 +51,10 @@ package struct AdapterMerge: Sendable {
       tasks: sources.map { .init(name: $0.name, weight: $0.weight, parameters: $0.parameters) },
       modules: places.places.map(\.module), values: places.values, parameters: parameters, seed: seed,
       layerCount: base?.shape.layerCount, masks: masks, rank: rank)
-    problem.statistics = statistics
+    problem.statistics = sources.compactMap(\.statistics)
+    if !problem.statistics.isEmpty, let source = sources.first(where: { $0.statistics == nil }) {
+      throw .mismatch(location: source.name, expected: "statistics, as the others have them", found: "none")
+    }
     let limit = rank ?? (method.space == .delta ? places.largestRank : nil)
     var merged: [MergedAdapter.Module] = []
     var isStopped = false

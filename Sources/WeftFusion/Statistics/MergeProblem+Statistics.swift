@@ -19,6 +19,11 @@ extension MergeProblem {
         found: "\(statistics.count)")
     }
     for own in statistics {
+      guard own.origin.base == statistics[0].origin.base else {
+        throw .mismatch(
+          location: "\(own.location): base", expected: "\(statistics[0].origin.base), as \(statistics[0].location) has",
+          found: own.origin.base)
+      }
       let names = Set(own.names)
       let isKnown = modules.contains { module in kinds.contains { names.contains(MergeStatistics.name(module.name, $0)) } }
       guard isKnown else {

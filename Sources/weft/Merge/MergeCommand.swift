@@ -15,7 +15,7 @@ struct MergeCommand: ParsableCommand {
         weft merge --method slerp --set t=0.3 a=adapters/a b=adapters/b --rank 16 --output merged
         weft merge recipe.yaml --output merged
         weft merge methods
-        weft merge --method regmean --stats a=a.stats --stats b=b.stats a=adapters/a b=adapters/b --output merged
+        weft merge --method regmean --statistics a=a.stats --statistics b=b.stats a=adapters/a b=adapters/b --output merged
         weft merge search --method adamerging --data prompts.jsonl a=adapters/a b=adapters/b --output merged
       """,
     subcommands: [MergeRun.self, MergeMethods.self, MergeSearch.self], defaultSubcommand: MergeRun.self)

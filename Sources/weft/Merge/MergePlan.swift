@@ -14,6 +14,8 @@ struct MergePlan {
     let path: String
     let weight: Float
     var parameters = MergeParameters()
+    /// The file of its statistics.
+    var statistics: String?
   }
 
   let merge: AdapterMerge
@@ -29,6 +31,15 @@ struct MergePlan {
       try self.init(recipe: given[0], arguments)
     } else {
       try self.init(adapters: given, arguments)
+    }
+    for argument in arguments.statistics {
+      guard let index = sources.firstIndex(where: { $0.name == argument.task }) else {
+        throw EngineError(
+          .invalidArgument,
+          "--statistics \(argument.task): expected one of \(sources.map(\.name).joined(separator: ", ")), found '\(argument.task)'"
+        )
+      }
+      sources[index].statistics = argument.path
     }
   }
 
@@ -65,7 +76,8 @@ struct MergePlan {
     }
     model = arguments.model
     dtype = arguments.dtype ?? .f32
-    merge = AdapterMerge(method: method, parameters: parameters, rank: arguments.rank, seed: arguments.seed)
+    merge = AdapterMerge(
+      method: method, parameters: parameters, rank: arguments.rank, seed: arguments.seed, masks: try MergePlan.masks(arguments))
   }
 
   private init(recipe path: String, _ arguments: MergeRun) throws {
@@ -98,7 +110,15 @@ struct MergePlan {
     model = arguments.model ?? recipe.base
     // mergekit calculates in `dtype` too; adapters are calculated with in float32.
     dtype = arguments.dtype ?? MergeDType(recipe: recipe.outputDType ?? recipe.dtype)
-    merge = AdapterMerge(method: method, parameters: recipe.parameters, rank: arguments.rank, seed: arguments.seed)
+    merge = AdapterMerge(
+      method: method, parameters: recipe.parameters, rank: arguments.rank, seed: arguments.seed,
+      masks: try MergePlan.masks(arguments))
+  }
+
+  private static func masks(_ arguments: MergeRun) throws -> MergeMasks? {
+    do { return try arguments.masks.map { path throws(MergeError) in try MergeMasks(path: path) } } catch {
+      throw EngineError(merge: error)
+    }
   }
 }
 

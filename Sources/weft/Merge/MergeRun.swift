@@ -65,13 +65,21 @@ struct MergeRun: ParsableCommand {
         + "other than LoRA can be merged by their changes.", valueName: "path"))
   var model: String?
 
-  @Option(help: ArgumentHelp("The folder or .weft file to write.", valueName: "path"))
+  @Option(help: ArgumentHelp("The folder or .weft file to write; of models a folder, or a GGUF file.", valueName: "path"))
   var output: String
+
+  @Option(help: ArgumentHelp("float32, float16 or bfloat16 of merged models (default: that of the first).", valueName: "type"))
+  var dtype: String?
+
+  @Option(help: ArgumentHelp("Largest safetensors file of merged models.", valueName: "size"))
+  var maxShardSize: MemorySize = MemorySize(byteCount: 5_000_000_000)
 
   @Argument(help: ArgumentHelp("Adapters with their weights, or one recipe in YAML.", valueName: "name=path[:weight]"))
   var sources: [String]
 
   func run() throws {
+    if let models = try ModelMerge(self) { return try models.run() }
+    if dtype != nil { throw EngineError(.invalidArgument, "--dtype: expected models to merge, found adapters") }
     let plan = try MergePlan(self)
     Interrupt.catchSignal()
     defer { Terminal.showProgress("") }

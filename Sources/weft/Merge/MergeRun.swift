@@ -6,7 +6,6 @@ import WeftDeltas
 import WeftEngine
 import WeftFormats
 import WeftFusion
-import WeftTensors
 import WeftTransformer
 
 /// `weft merge` itself.
@@ -134,15 +133,6 @@ struct MergeRun: ParsableCommand {
     }
   }
 
-  /// A pack or a folder, as the name of the output says.
-  static func write(_ merged: MergedAdapter, to output: String, dtype: DType = .f32) throws(MergeError) {
-    if output.lowercased().hasSuffix(".weft") {
-      try merged.write(pack: output, name: memberName(output), dtype: dtype)
-    } else {
-      try merged.write(folder: output, dtype: dtype)
-    }
-  }
-
   /// The base with its weights, which are read where a method or a family asks for them.
   static func base(_ path: String) throws(MergeError) -> BaseModel {
     let checkpoint: Checkpoint
@@ -153,75 +143,7 @@ struct MergeRun: ParsableCommand {
   }
 
   /// The name of the one adapter of a pack: that of the file, in the letters that names have.
-  private static func memberName(_ path: String) -> String {
-    let name = URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent
-    let letters = name.map { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) ? $0 : "-" }
-    return Mixture.isName(String(letters)) ? String(letters) : "merged"
-  }
-
-  private static func summary(_ merged: MergedAdapter, _ plan: MergePlan, _ output: String) -> String {
-    var facts = [
-      "\(plan.sources.map(\.name).joined(separator: ", ")) by \(merged.record.method) in space \(merged.record.space)",
-      Readable.count(merged.modules.count, "module"),
-    ]
-    if let rank = merged.rank { facts.append("rank \(rank)") }
-    if let share = merged.keptShare, share < 1 {
-      facts.append("\(Readable.percent(share, digits: 1)) of the squared change kept by that rank")
-    }
-    return "\(output): " + facts.joined(separator: ", ")
-  }
-}
-
-/// `NAME=FILE`: the statistics of an adapter.
-struct StatisticsArgument: ExpressibleByArgument {
-  let task: String
-  let path: String
-
-  init?(argument: String) {
-    let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-    guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else { return nil }
-    (task, path) = (parts[0], parts[1])
-  }
-}
-
-extension MergeSpace: ExpressibleByArgument {}
-
-extension EngineError {
-  /// A merge that was not made, by what its user can do.
-  init(merge error: MergeError) {
-    switch error {
-    case .adapter(let error): self.init(error)
-    case .format(let error): self.init(error)
-    case .storage(let error): self.init(FormatError.storage(error))
-    case .linearAlgebra: self.init(.corruptFile, error.description)
-    case .notMixable: self.init(.unsupported, error.description)
-    case .mismatch, .interrupted: self.init(.invalidArgument, error.description)
-    }
-  }
-}      try MergeRun.write(merged, to: output, dtype: plan.dtype.dtype)
-      Terminal.showProgress("")
-      print(MergeRun.summary(merged, plan, output))
-    } catch {
-      if case .interrupted = error {
-        Terminal.showProgress("")
-        Terminal.note("\(error)")
-        throw ExitCode(130)
-      }
-      throw EngineError(merge: error)
-    }
-  }
-
-  /// The base with its weights, which are read where a method or a family asks for them.
-  static func base(_ path: String) throws(MergeError) -> BaseModel {
-    let checkpoint: Checkpoint
-    do { checkpoint = try Checkpoint(path: path) } catch { throw .format(error) }
-    do { return try ModelWeights.base(of: checkpoint) } catch {
-      throw .mismatch(location: path, expected: "a model", found: "\(error)")
-    }
-  }
-
-  /// The name of the one adapter of a pack: that of the file, in the letters that names have.
-  private static func memberName(_ path: String) -> String {
+  static func memberName(_ path: String) -> String {
     let name = URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent
     let letters = name.map { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) ? $0 : "-" }
     return Mixture.isName(String(letters)) ? String(letters) : "merged"

@@ -133,7 +133,11 @@ struct MergeSearch: ParsableCommand {
           try MergeSource(reading: source.path, name: source.name, weight: adapter.weight, parameters: parameters, base: base))
       }
       let merged = try AdapterMerge(method: .named("cat"), rank: rank)(tasks, base: base)
-      try MergeRun.write(merged, to: output)
+      if output.lowercased().hasSuffix(".weft") {
+        try merged.write(pack: output, name: MergeRun.memberName(output))
+      } else {
+        try merged.write(folder: output)
+      }
       print("\(output): \(Readable.count(merged.modules.count, "module")), rank \(merged.rank ?? 0)")
     } catch { throw EngineError(merge: error) }
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import WeftAdapters
+package import WeftAdapters
 internal import WeftDeltas
 internal import WeftTensors
 internal import WeftTransformer
@@ -41,6 +41,17 @@ public struct AdapterLoader: Sendable {
     do { adapter = try AdapterReader.read(folder: path, name: name, base: base, options: choices) } catch {
       throw EngineError(error)
     }
+    return try prepare(adapter, path: path, pool: pool)
+  }
+
+  /// Packs an adapter that is in memory, as `prepare` does one of files.
+  package func prepare(_ adapter: Adapter) throws(EngineError) -> PreparedAdapter {
+    let pool: ThreadPool
+    do { pool = try ThreadPool(threads: 1) } catch { throw EngineError(.outOfMemory, "adapter \(adapter.name): \(error)") }
+    return try prepare(adapter, path: adapter.provenance.folder, pool: pool)
+  }
+
+  private func prepare(_ adapter: Adapter, path: String, pool: ThreadPool) throws(EngineError) -> PreparedAdapter {
     do {
       let resident = try ResidentAdapter(adapter.deltas, groups: groups, pool: pool, threads: threads)
       return PreparedAdapter(

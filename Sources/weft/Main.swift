@@ -21,7 +21,7 @@ import WeftEngine
       """,
     subcommands: [
       Chat.self, Run.self, Inspect.self, AdaptersCommand.self, Tokenize.self, Logits.self, RouterCommand.self, Evaluate.self,
-      Bench.self,
+      Bench.self, CompressCommand.self,
       Quantize.self, Convert.self, Fuse.self,
       PerplexityCommand.self, ImportanceCommand.self,
     ])

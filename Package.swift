@@ -29,7 +29,8 @@ let package = Package(
     .executable(name: "weft", targets: ["weft"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
   ],
   targets: [
     .target(name: "CWeftKernels", path: "CSources/Kernels", cSettings: [.enableWarning("all"), .treatAllWarnings(as: .error)]),
@@ -47,6 +48,7 @@ let package = Package(
         name: "weft",
         dependencies: modules.map { .init(stringLiteral: $0.name) } + [
           "CEditline", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+          .product(name: "Yams", package: "Yams"),
         ]),
       .target(name: "TestSupport", dependencies: ["WeftTensors", "WeftFormats", "WeftDeltas"], path: "Tests/TestSupport"),
       .testTarget(name: "weftTests", dependencies: ["weft", "WeftTensors", "WeftFormats", "TestSupport"]),

@@ -18,6 +18,19 @@ package struct Adapter: Sendable {
     package let folder: String
     /// The version of peft that wrote it, when the config tells.
     package let peftVersion: String?
+
+    package init(folder: String, peftVersion: String?) {
+      self.folder = folder
+      self.peftVersion = peftVersion
+    }
+  }
+
+  package init(name: String, deltas: DeltaSet, baseModel: String?, family: String, provenance: Provenance) {
+    self.name = name
+    self.deltas = deltas
+    self.baseModel = baseModel
+    self.family = family
+    self.provenance = provenance
   }
 
   /// The same with other deltas.

@@ -8,11 +8,23 @@ struct AdapterConfig {
   let location: String
   private let options: [(key: String, value: JSON)]
 
-  init(file path: String) throws(AdapterError) {
-    location = path
+  /// Reads a file: the whole of it, and its options.
+  static func read(file path: String) throws(AdapterError) -> (json: JSON?, config: AdapterConfig) {
     let json: JSON
     do throws(FormatError) { json = try JSON(file: path) } catch { throw .format(error) }
-    options = try AdapterConfig.uniqueMembers(json, of: "the config", location: path)
+    return (json, try AdapterConfig(json, location: path))
+  }
+
+  /// The same of the text of a file; `location` names it in errors.
+  static func read(text: String, location: String) throws(AdapterError) -> (json: JSON?, config: AdapterConfig) {
+    let json: JSON
+    do throws(FormatError) { json = try JSON(parsing: text, location: location) } catch { throw .format(error) }
+    return (json, try AdapterConfig(json, location: location))
+  }
+
+  private init(_ json: JSON, location: String) throws(AdapterError) {
+    self.location = location
+    options = try AdapterConfig.uniqueMembers(json, of: "the config", location: location)
   }
 
   /// No options, for a form without configuration.

@@ -57,6 +57,8 @@ package enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
   case needsBaseWeights(location: String)
   /// A model that is to be compared with the base and cannot be read.
   case unreadableModel(location: String, reason: String)
+  /// A pack that was made for another base.
+  case otherBase(location: String, expected: String, found: String)
   /// A model of other sizes than the base.
   case otherModel(location: String, part: String, expected: String, found: String)
   /// A model that is the base itself.
@@ -78,7 +80,7 @@ package enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
         + "to convert it: python tools/convert_adapter.py \(location) NEW_FOLDER"
     case .noAdapter(let location, let found):
       "\(location): expected an adapter: adapter_config.json with \(AdapterPlace.tensorsNames.joined(separator: ", ")); "
-        + "config.json of a model; a .safetensors file; a GGUF file; found \(found)"
+        + "config.json of a model; a .safetensors file; a GGUF file; a pack; found \(found)"
     case .unknownForm(let location, let expected):
       "\(location): expected the marks of a family (\(expected.joined(separator: "; "))), found none of them"
     case .uselessOption(let location, let option, let family):
@@ -121,6 +123,8 @@ package enum AdapterError: Error, Equatable, Sendable, CustomStringConvertible {
     case .needsBaseWeights(let location):
       "\(location): expected a base with its weights, found only its shape: this adapter changes what the weights are"
     case .unreadableModel(let location, let reason): "\(location): not readable as a model like the base: \(reason)"
+    case .otherBase(let location, let expected, let found):
+      "\(location): expected a pack for this base, \(expected), found one for \(found)"
     case .otherModel(let location, let part, let expected, let found):
       "\(location): \(part): expected \(expected), as in the base, found \(found)"
     case .noDifference(let location): "\(location): expected a model that differs from the base, found the same weights"

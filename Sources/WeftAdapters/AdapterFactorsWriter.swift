@@ -28,10 +28,15 @@ package enum AdapterFactorsWriter {
         throw .cannotWrite(path: path, reason: String(cString: strerror(errno)))
       }
     } catch {
-      for name in [AdapterPlace.peftName, AdapterPlace.configName] { unlink("\(temporary)/\(name)") }
-      rmdir(temporary)
+      remove(folder: temporary)
       throw error
     }
+  }
+
+  /// Removes a folder that was written so.
+  package static func remove(folder path: String) {
+    for name in [AdapterPlace.peftName, AdapterPlace.configName] { unlink("\(path)/\(name)") }
+    rmdir(path)
   }
 
   /// The text of `adapter_config.json`, with options in alphabetical order as PEFT writes them. Rank and alpha are equal, so
@@ -43,12 +48,10 @@ package enum AdapterFactorsWriter {
       ("fan_in_fan_out", adapter.options.isTransposed ? "true" : "false"),
       ("target_modules", list(adapter.options.targets ?? adapter.modules.map(\.path))), ("modules_to_save", "null"),
     ]
-    var ofInputs: [String] = []
-    for module in adapter.modules {
-      if case .factors(_, let isOfInput) = module.part, isOfInput { ofInputs.append(module.path) }
-    }
     if adapter.modules.contains(where: { if case .factors = $0.part { true } else { false } }) {
-      options += [("peft_type", "\"IA3\""), ("feedforward_modules", list(ofInputs))]
+      let (targets, ofInputs) = scaled(adapter)
+      options.removeAll { $0.key == "target_modules" }
+      options += [("peft_type", "\"IA3\""), ("target_modules", list(targets)), ("feedforward_modules", list(ofInputs))]
     } else {
       let ranks = adapter.modules.map { ($0.path, rank(of: $0)) }
       let usual = usualRank(ranks.map(\.1))
@@ -62,6 +65,19 @@ package enum AdapterFactorsWriter {
     }
     let members = options.sorted { $0.key < $1.key }.map { "  \(JSON.text($0.key)): \($0.value)" }
     return "{\n\(members.joined(separator: ",\n"))\n}\n"
+  }
+
+  /// IA3's targets and those of them whose factors are of inputs, which PEFT wants to be some of the same names.
+  private static func scaled(_ adapter: AdapterFactors) -> (targets: [String], ofInputs: [String]) {
+    let paths = adapter.modules.map { module in
+      if case .factors(_, isOfInput: true) = module.part { (module.path, true) } else { (module.path, false) }
+    }
+    guard let targets = adapter.options.targets else { return (paths.map(\.0), paths.filter(\.1).map(\.0)) }
+    func named(_ target: String) -> [Bool] {
+      paths.filter { $0.0 == target || $0.0.hasSuffix(".\(target)") }.map(\.1)
+    }
+    guard targets.allSatisfy({ Set(named($0)).count <= 1 }) else { return (paths.map(\.0), paths.filter(\.1).map(\.0)) }
+    return (targets, targets.filter { named($0).contains(true) })
   }
 
   private static func rank(of module: AdapterFactors.Module) -> Int {
@@ -110,14 +126,15 @@ package enum AdapterFactorsWriter {
     scale == 1 && tensor.dtype == .f32 ? tensor : try Tensor(tensor.floats().map { $0 * scale }, shape: tensor.shape)
   }
 
-  private static func target(_ path: String) -> String {
+  /// The path without slashes at its end.
+  package static func target(_ path: String) -> String {
     var target = path
     while target.count > 1, target.hasSuffix("/") { target.removeLast() }
     return target
   }
 
   /// A new folder beside the one that is to be; nothing is there, or an empty folder.
-  private static func temporaryFolder(beside path: String) throws(FormatError) -> String {
+  package static func temporaryFolder(beside path: String) throws(FormatError) -> String {
     let target = target(path)
     var status = stat()
     if stat(target, &status) == 0 {

@@ -37,12 +37,12 @@ package enum AdapterMark: Sendable, Equatable {
   func matches(_ files: AdapterFolder) -> Bool {
     switch (self, files.form) {
     case (.folder(let tensors), .folder(let found)): tensors == found
-    case (.metadata(let key, let value), .gguf(let file)): file.metadata[key]?.string == value
+    case (.metadata(let key, let value), .gguf(let metadata)): metadata[key]?.string == value
     case (.tensors(let endings), .safetensors):
       files.tensorNames.contains { name in endings.contains { name.hasSuffix($0) } }
     case (.layerVectors, .safetensors): files.tensorNames.allSatisfy { AdapterMark.layer($0) != nil }
     case (.model, .model): true
-    case (.model, .gguf(let file)): file.metadata["general.type"]?.string ?? "model" == "model"
+    case (.model, .gguf(let metadata)): metadata["general.type"]?.string ?? "model" == "model"
     default: false
     }
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import WeftFormats
 package import WeftTensors
 
 /// What the files of an adapter say without a base: its family and its tensors. Nothing is checked against a model.
@@ -8,24 +9,24 @@ package struct AdapterOutline: Sendable {
   /// The folder or file that was found.
   package let path: String
   /// `adapter_config.json`; nil where the form has none.
-  package let configPath: String?
-  /// In the order of their names, mapped from the file.
+  package let config: JSON?
+  /// In the order of their names, mapped from the file or decoded from the pack.
   package let tensors: [(name: String, tensor: Tensor)]
 
-  /// - Parameter path: as for `AdapterReader.read`.
-  package init(path: String) throws(AdapterError) {
-    let files = try AdapterFolder(path: path)
+  /// The parameters are those of `AdapterReader.read`.
+  package init(path: String, name: String = "default", policy: PackPolicy = PackPolicy()) throws(AdapterError) {
+    let files = try AdapterFolder(path: path, name: name, policy: policy)
     family = try AdapterReader.family(of: files)
     self.path = files.path
-    configPath = AdapterFolder.hasConfig(files.path) ? "\(files.path)/\(AdapterPlace.configName)" : nil
-    tensors = files.allTensors
+    config = files.configuration
+    tensors = try files.allTensors()
   }
 
   /// The Frobenius norms of the tensors of each layer, together; of what belongs to no layer under nil. Tensors of numbers that
   /// count or point are left out.
   package var layerNorms: [(layer: Int?, norm: Double)] {
     var squares: [Int: Double] = [:]
-    for (name, tensor) in tensors where [.f32, .f16, .bf16].contains(tensor.dtype) {
+    for (name, tensor) in tensors where [.f32, .f16, .bf16, .ternary].contains(tensor.dtype) {
       let square = tensor.floats().reduce(0.0) { $0 + Double($1) * Double($1) }
       squares[AdapterOutline.layer(name) ?? -1, default: 0] += square
     }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+internal import WeftFormats
 
-/// Where the files of an adapter are, told by their names (and by the first bytes of a GGUF file): nothing is read yet.
+/// Where the files of an adapter are, told by their names (and by the first bytes of a GGUF file or pack): nothing is read yet.
 struct AdapterPlace {
   enum Kind: Equatable {
     /// `adapter_config.json` beside this file of tensors.
@@ -10,6 +11,8 @@ struct AdapterPlace {
     case safetensors
     case gguf
     case model
+    /// One file with one adapter or several.
+    case pack
   }
 
   let path: String
@@ -36,12 +39,16 @@ struct AdapterPlace {
     if AdapterPlace.pickleEndings.contains(where: { path.hasSuffix($0) }) {
       throw .pickle(location: path, name: path.split(separator: "/").last.map(String.init) ?? path)
     }
-    if AdapterPlace.beginsWithGGUF(path) {
+    let start = AdapterPlace.start(of: path)
+    if start.starts(with: "GGUF".utf8) {
       self.init(path: path, kind: .gguf)
+    } else if start.withUnsafeBytes(PackFile.isPack) {
+      self.init(path: path, kind: .pack)
     } else if path.hasSuffix(".safetensors") {
       self.init(path: path, kind: .safetensors)
     } else {
-      throw .noAdapter(location: path, found: "a file that neither begins with GGUF nor is called .safetensors")
+      throw .noAdapter(
+        location: path, found: "a file that begins neither with GGUF nor as a pack, and is not called .safetensors")
     }
   }
 
@@ -73,11 +80,11 @@ struct AdapterPlace {
     throw .noAdapter(location: path, found: files.isEmpty ? "an empty folder" : files.prefix(10).joined(separator: ", "))
   }
 
-  private static func beginsWithGGUF(_ path: String) -> Bool {
-    guard let file = fopen(path, "rb") else { return false }
+  /// The first bytes of a file; fewer when it is shorter or cannot be read.
+  private static func start(of path: String) -> [UInt8] {
+    guard let file = fopen(path, "rb") else { return [] }
     defer { fclose(file) }
-    var magic: UInt32 = 0
-    return fread(&magic, 4, 1, file) == 1 && magic.littleEndian == 0x4655_4747
+    return [UInt8](unsafeUninitializedCapacity: 8) { bytes, count in count = fread(bytes.baseAddress, 1, 8, file) }
   }
 
   /// The names in a folder, sorted, without hidden ones.

@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import WeftDeltas
+package import WeftFormats
 
 /// Reads adapters of any supported family.
 package enum AdapterReader {
   /// Reads the files at `folder` as an adapter called `name` for this base: a folder of PEFT (or the folder in it that has the
-  /// adapter's name), of mlx-lm, of the library `adapters`, or of a whole model; a safetensors file; a GGUF file.
+  /// adapter's name), of mlx-lm, of the library `adapters`, or of a whole model; a safetensors file; a GGUF file; a pack (or the
+  /// member of it that has the adapter's name).
   ///
   /// Everything is checked: each option of the config is honoured, has no effect on inference, or is refused by name; each
   /// tensor is used, has the shape that config and base ask for, and is finite.
   package static func read(
-    folder: String, name: String, base: BaseModel, options: AdapterOptions = AdapterOptions()
+    folder: String, name: String, base: BaseModel, options: AdapterOptions = AdapterOptions(),
+    policy: PackPolicy = PackPolicy()
   ) throws(AdapterError) -> Adapter {
     guard Mixture.isName(name) else { throw .invalidName(name) }
-    var files = try AdapterFolder(path: folder, name: name)
+    var files = try AdapterFolder(path: folder, name: name, policy: policy)
+    if let expected = base.fingerprint, let found = files.pack?.provenance.base, found != expected {
+      throw .otherBase(location: files.path, expected: expected, found: found)
+    }
     let family = try family(of: files)
     if let option = options.given.first(where: { !family.options.contains($0) }) {
       throw .uselessOption(location: files.path, option: option.rawValue, family: family.name)

@@ -39,15 +39,19 @@ package struct BaseModel: Sendable {
   }
 
   package let shape: BaseShape
+  /// Names this base: its architecture, its sizes, and a hash of the values of its final norm. nil when only the shape is known.
+  package let fingerprint: String?
   /// nil when only the shape is known.
   package let values: Values?
   /// Reads another model, a folder or GGUF file, in the same way; nil when only the shape is known.
   package let open: (@Sendable (_ path: String) throws(OpenError) -> BaseModel)?
 
   package init(
-    shape: BaseShape, values: Values? = nil, open: (@Sendable (_ path: String) throws(OpenError) -> BaseModel)? = nil
+    shape: BaseShape, values: Values? = nil, open: (@Sendable (_ path: String) throws(OpenError) -> BaseModel)? = nil,
+    fingerprint: String? = nil
   ) {
     self.shape = shape
+    self.fingerprint = fingerprint
     self.values = values
     self.open = open
   }

@@ -2,7 +2,7 @@
 
 package import WeftAdapters
 internal import WeftDeltas
-internal import WeftTensors
+package import WeftTensors
 internal import WeftTransformer
 
 /// Reads adapters for one engine, on any thread: an engine is not disturbed by what is being read.
@@ -11,7 +11,7 @@ internal import WeftTransformer
 ///     let chef = try loader.prepare("chef", from: "chef/")    // on another one
 ///     try engine.install(chef)                                // on the engine's thread, between steps
 public struct AdapterLoader: Sendable {
-  private let base: BaseModel
+  let base: BaseModel
   private let groups: [[WeightSite]]
   private let fingerprint: String
   /// Threads of the engine's steps.
@@ -41,17 +41,18 @@ public struct AdapterLoader: Sendable {
     do { adapter = try AdapterReader.read(folder: path, name: name, base: base, options: choices) } catch {
       throw EngineError(error)
     }
-    return try prepare(adapter, path: path, pool: pool)
+    return try prepare(adapter, from: path, pool: pool)
   }
 
-  /// Packs an adapter that is in memory, as `prepare` does one of files.
+  /// Packs an adapter that was made in memory. It has no effect before it is installed.
   package func prepare(_ adapter: Adapter) throws(EngineError) -> PreparedAdapter {
     let pool: ThreadPool
     do { pool = try ThreadPool(threads: 1) } catch { throw EngineError(.outOfMemory, "adapter \(adapter.name): \(error)") }
-    return try prepare(adapter, path: adapter.provenance.folder, pool: pool)
+    return try prepare(adapter, from: adapter.provenance.folder, pool: pool)
   }
 
-  private func prepare(_ adapter: Adapter, path: String, pool: ThreadPool) throws(EngineError) -> PreparedAdapter {
+  /// Packs an adapter that is in memory. `path` says where it comes from, for people.
+  func prepare(_ adapter: Adapter, from path: String, pool: ThreadPool) throws(EngineError) -> PreparedAdapter {
     do {
       let resident = try ResidentAdapter(adapter.deltas, groups: groups, pool: pool, threads: threads)
       return PreparedAdapter(

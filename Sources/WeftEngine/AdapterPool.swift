@@ -40,6 +40,13 @@ struct AdapterPool {
     return kept
   }
 
+  /// Bytes of all adapters but those of some names, with old versions that are in use.
+  mutating func byteCount(without names: [String]) -> Int {
+    let all = entries.values.reduce(0) { $0 + $1.loaded.byteCount }
+    let others = Set(names).reduce(0) { $0 + (entries[$1]?.loaded.byteCount ?? 0) }
+    return all - others + retiredInUse().reduce(0) { $0 + $1.byteCount }
+  }
+
   // MARK: - Loading
 
   /// Which adapters have to go so that one more fits into the budget: the least recently used ones that are neither pinned nor

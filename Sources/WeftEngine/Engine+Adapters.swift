@@ -49,12 +49,8 @@ extension Engine {
   /// What the engine and its adapters take in memory.
   public var memoryPlan: MemoryPlan {
     var plan = basePlan
-    for name in adapterPool.names {
-      if let loaded = adapterPool[name] { plan.add(adapter: name, byteCount: loaded.byteCount) }
-    }
-    for old in adapterPool.retiredInUse() {
-      plan.add(adapter: "\(old.name) (version \(old.version))", byteCount: old.byteCount)
-    }
+    plan.append(adapters: adapterPool.names.map { ($0, adapterPool[$0]?.byteCount ?? 0) })
+    plan.append(adapters: adapterPool.retiredInUse().map { ("\($0.name) (version \($0.version))", $0.byteCount) })
     plan.add(adapterWorkspace: transformer.adapterWorkspaceByteCount)
     return plan
   }
@@ -80,13 +76,17 @@ extension Engine {
         "adapter \(prepared.name): expected one that was read for base \(weights.fingerprint), found one for \(prepared.base)")
     }
     let victims = try adapterPool.victims(for: prepared)
-    var plan = memoryPlan
-    for name in victims { plan.remove(adapter: name) }
-    plan.add(adapter: prepared.name, byteCount: prepared.byteCount)
-    do { plan.add(adapterWorkspace: try transformer.adapterWorkspaceByteCount(with: prepared.resident)) } catch {
-      throw EngineError(error)
+    let workspace: Int
+    do { workspace = try transformer.adapterWorkspaceByteCount(with: prepared.resident) } catch { throw EngineError(error) }
+    // The whole plan names every adapter: it is made only to say why not.
+    let adapters = adapterPool.byteCount(without: victims + [prepared.name]) + prepared.byteCount
+    if !basePlan.allows(basePlan.byteCount + adapters + workspace) {
+      var plan = memoryPlan
+      for name in victims { plan.remove(adapter: name) }
+      plan.add(adapter: prepared.name, byteCount: prepared.byteCount)
+      plan.add(adapterWorkspace: workspace)
+      try plan.validate()
     }
-    try plan.validate()
     do { try transformer.reserve(for: prepared.resident) } catch { throw EngineError(error) }
     adapterPool.insert(prepared, evicting: victims)
     ProcessMemory.trimHeap()

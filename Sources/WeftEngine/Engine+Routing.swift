@@ -29,7 +29,9 @@ extension Engine {
   }
 
   /// Loads a router made by `weft router train` on this base. Replaces the one before.
-  public func loadRouter(from path: String) throws(EngineError) {
+  /// - Parameter companions: adapters that act beside whatever it chooses, and are none of its choices: what the experts of
+  ///   Twin-Merging share.
+  public func loadRouter(from path: String, beside companions: [WeightedAdapter] = []) throws(EngineError) {
     let router: Router
     do { router = try Router(file: path) } catch { throw EngineError(error) }
     guard router.base == weights.fingerprint else {
@@ -42,11 +44,20 @@ extension Engine {
         "\(path): expected features of size \(weights.config.hiddenSize) after a layer from 1 to \(weights.config.layerCount), "
           + "found size \(router.featureSize) after layer \(router.featureLayer)")
     }
+    if let choice = companions.first(where: { router.adapters.contains($0.name) }) {
+      throw EngineError(
+        .invalidArgument, "router: expected beside it adapters that it does not choose from, found \(choice.name)")
+    }
+    try validate(AdapterMixture(companions))
     self.router = router
+    routerCompanions = companions
   }
 
   /// Forgets the router.
-  public func unloadRouter() { router = nil }
+  public func unloadRouter() {
+    router = nil
+    routerCompanions = []
+  }
 
   /// The router's probability for each of its choices on a text, in its own order; `none` is the base alone.
   public func routerProbabilities(_ text: String) throws(EngineError) -> [WeightedAdapter] {
@@ -55,11 +66,11 @@ extension Engine {
     return zip(router.adapters, router.probabilities(features: features)).map { WeightedAdapter($0, weight: $1) }
   }
 
-  /// The mixture that the router would activate for a text.
+  /// The mixture that would be activated for a text: the router's choice, and what acts beside it.
   public func route(_ text: String) throws(EngineError) -> [WeightedAdapter] {
     let router = try requireRouter()
     let features = try features(of: text, layer: router.featureLayer)
-    return router.mixture(features: features).map { WeightedAdapter($0.adapter, weight: $0.weight) }
+    return routerCompanions + router.mixture(features: features).map { WeightedAdapter($0.adapter, weight: $0.weight) }
   }
 
   /// What a router sees of a text: the base's residual stream after `layer` layers, averaged over the tokens. [hiddenSize]
@@ -113,7 +124,7 @@ extension Engine {
     let router = try requireRouter()
     let seen = sequence.routingTokens + sequence.tokens[sequence.promptCount...]
     let choice = router.mixture(features: features(of: seen, layer: router.featureLayer))
-    let mixture = AdapterMixture(choice.map { WeightedAdapter($0.adapter, weight: $0.weight) })
+    let mixture = AdapterMixture(routerCompanions + choice.map { WeightedAdapter($0.adapter, weight: $0.weight) })
     guard mixture != sequence.result.mixtures.last?.mixture else { return }
     let activated = try activated(mixture.canonical())
     try activate(activated, in: sequence)
@@ -130,10 +141,13 @@ extension Engine {
       return (activated, AdapterMixture(activated.mixture))
     case .routed, .routedPerSentence:
       let router = try requireRouter()
-      for name in router.adapters where name != Router.none && adapterPool[name] == nil {
+      let names = router.adapters.filter { $0 != Router.none } + routerCompanions.map(\.name)
+      for name in names where adapterPool[name] == nil {
         if adapterPool.evicted[name] != nil { throw adapterPool.unknown(name) }
         throw EngineError(
-          .notFound, "router: adapter \(name) is one of its choices and is not loaded; load it, or name the adapters")
+          .notFound,
+          "router: adapter \(name) is one of its choices, or acts beside them, and is not loaded; load it, or name the adapters"
+        )
       }
       return (.base, nil)
     }

@@ -35,6 +35,8 @@ public final class Engine {
   var tokenTable: TokenTable?
   var adapterPool: AdapterPool
   var router: Router?
+  /// What acts beside every choice of the router.
+  var routerCompanions: [WeightedAdapter] = []
   var blocks: BlockManager
   /// Blocks that routing passes write: never part of a sequence.
   let routingBlocks: [Int32]
@@ -43,6 +45,10 @@ public final class Engine {
   var nextSequence: UInt64 = 1
   /// What is fused into the base; empty when nothing is.
   var fused: ActivatedMixture = .base
+  /// Measured when the first plan is made.
+  var machineRates: MachineRates?
+  /// What composites with a name of their own are made of, by name.
+  var compositeContents: [String: String] = [:]
   /// Tokens that end a generation: the tokenizer's and the configuration's.
   let endTokens: Set<Int32>
 

@@ -3,6 +3,7 @@
 package import WeftAdapters
 internal import WeftDeltas
 package import WeftFormats
+package import WeftFusion
 package import WeftGrammar
 package import WeftRouting
 internal import WeftTensors
@@ -107,6 +108,17 @@ extension EngineError {
     case .pickle, .unsupportedFamily, .unknownForm, .unsupportedOption, .unknownOption, .notReproducible, .needsBaseWeights:
       self.init(.unsupported, error.description)
     default: self.init(.corruptFile, error.description)
+    }
+  }
+
+  package init(_ error: MergeError) {
+    switch error {
+    case .adapter(let error): self.init(error)
+    case .format(let error): self.init(error)
+    case .storage(let error): self.init(error)
+    case .linearAlgebra, .notMixable: self.init(.unsupported, error.description)
+    case .mismatch: self.init(.invalidArgument, error.description)
+    case .interrupted: self.init(.cannotWrite, error.description)
     }
   }
 

@@ -108,7 +108,7 @@ public struct MemoryPlan: Sendable {
 
   /// A plan with one more adapter; one of the same name is replaced.
   mutating func add(adapter name: String, byteCount: Int) {
-    let item = Item(name: "adapter \(name)", detail: "packed, beside its factors as they are stored", byteCount: byteCount)
+    let item = Item(name: "adapter \(name)", detail: MemoryPlan.adapterDetail, byteCount: byteCount)
     items.removeAll { $0.name == item.name }
     items.append(item)
   }
@@ -120,10 +120,22 @@ public struct MemoryPlan: Sendable {
     if byteCount > 0 { items.append(Item(name: name, detail: "\(sizes.rows) rows a step", byteCount: byteCount)) }
   }
 
+  /// A plan with adapters, of which it has none so far.
+  mutating func append(adapters: [(name: String, byteCount: Int)]) {
+    items += adapters.map { Item(name: "adapter \($0.name)", detail: MemoryPlan.adapterDetail, byteCount: $0.byteCount) }
+  }
+
   /// A plan without an adapter.
   mutating func remove(adapter name: String) { items.removeAll { $0.name == "adapter \(name)" } }
 
   // MARK: - Refusal
+
+  private static let adapterDetail = "packed, with what of it is stored beside that"
+
+  /// Whether this many bytes would not be refused.
+  func allows(_ bytes: Int) -> Bool {
+    (options.maximumMemory.map { bytes <= $0 } ?? true) && (ProcessMemory.limitBytes.map { bytes <= $0 } ?? true)
+  }
 
   /// Refuses a plan that is larger than the options allow, or than the system has, with an error that says what would fit.
   public func validate() throws(EngineError) {

@@ -31,7 +31,9 @@ extension ModelWeights {
         // Norms of a file are finite, and as long as their biases: this cannot fail.
         return try? NormReplacement(weight: norm.weight, bias: norm.bias)
       }, positions: { positions?.floats() ?? [] })
-    return BaseModel(shape: parts.shape, values: values, open: { path throws(BaseModel.OpenError) in try open(path) })
+    return BaseModel(
+      shape: parts.shape, values: values, open: { path throws(BaseModel.OpenError) in try open(path) },
+      fingerprint: fingerprint(parts.config, norm: floats(parts.outputNorm.weight)))
   }
 
   /// W [out * in] of the file, in transformers' order of rows.

@@ -9,7 +9,7 @@ package import WeftTensors
 package final class Transformer {
   package let weights: ModelWeights
   package let cache: KVCache
-  let kernels: Kernels
+  package let kernels: Kernels
   let workspace: Workspace
   private let pool: ThreadPool
   private let rotaries: [RotaryEmbedding]

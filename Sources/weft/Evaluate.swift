@@ -15,6 +15,7 @@ struct Evaluate: ParsableCommand {
 
         weft eval
         weft eval --model base.gguf --adapter a=adapters/a --adapter b=adapters/b --router router.safetensors --data eval
+        weft eval --model base.gguf --adapter merged=merged --only merged --data eval
       """)
 
   @Option(
@@ -25,6 +26,12 @@ struct Evaluate: ParsableCommand {
 
   @OptionGroup(title: "Model")
   var model: ModelOptions
+
+  @Option(
+    help: ArgumentHelp(
+      "Let only this mixture answer, on every file ({} in it stands for the file's expert), or only the 'router'.",
+      valueName: "mixture"))
+  var only: String?
 
   @Option(help: "Ask only so many questions of every file.")
   var limit: Int?
@@ -48,6 +55,7 @@ struct Evaluate: ParsableCommand {
     guard !paths.isEmpty else { throw EngineError(.invalidArgument, "--data: expected questions, found none") }
     let names = engine.adapters.map(\.name)
     var table = EvaluationTable(hasRouter: engine.routerSummary != nil)
+    if let only { table = EvaluationTable(ways: [only == EvaluationTable.Way.router.rawValue ? .router : .given]) }
     let clock = ContinuousClock()
     let begin = clock.now
     defer { Terminal.showProgress("") }
@@ -56,7 +64,7 @@ struct Evaluate: ParsableCommand {
       let questions = Array(try Question.read(path).prefix(limit ?? .max))
       var row: [EvaluationTable.Way: Int] = [:]
       for way in table.ways {
-        guard let activation = way.activation(expert: name, names) else { continue }
+        guard let activation = try way.activation(expert: name, names, given: only ?? "", engine) else { continue }
         Terminal.showProgress("\(name): \(way.rawValue)")
         row[way] = try engine.evaluate(questions, activation: activation, maximumTokens: maxTokens).rightCount
       }

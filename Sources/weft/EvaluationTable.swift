@@ -10,10 +10,14 @@ struct EvaluationTable {
     case expert = "right expert"
     case router = "router"
     case mixture = "mixture of all"
+    case given = "given"
 
     /// Who answers questions of `expert`; nil where that way does not exist for them.
-    func activation(expert: String, _ names: [String]) -> Activation? {
+    /// - Parameter given: a mixture in which `{}` stands for the expert.
+    func activation(expert: String, _ names: [String], given: String, _ engine: Engine) throws -> Activation? {
       switch self {
+      case .given:
+        try Session.activation(of: AdapterMixture(parsing: given.replacingOccurrences(of: "{}", with: expert)), engine)
       case .base: .base
       case .expert: names.contains(expert) ? .mixture([.init(expert)]) : nil
       case .router: .routed
@@ -26,7 +30,9 @@ struct EvaluationTable {
   let ways: [Way]
   var rows: [(name: String, count: Int, right: [Way: Int])] = []
 
-  init(hasRouter: Bool) { ways = Way.allCases.filter { hasRouter || $0 != .router } }
+  init(hasRouter: Bool) { ways = Way.allCases.filter { $0 != .given && (hasRouter || $0 != .router) } }
+
+  init(ways: [Way]) { self.ways = ways }
 
   /// Wide enough for every name that will come.
   private func nameWidth(_ paths: [String]) -> Int {

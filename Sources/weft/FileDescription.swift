@@ -71,9 +71,9 @@ struct FileDescription {
       ("fusing", outline.family.isFusable ? "into float weights" : "beside the base only"),
       ("tensors", Readable.bytes(outline.tensors.reduce(0) { $0 + $1.tensor.byteCount })),
     ]
-    if let config = outline.configPath {
+    if let config = outline.config {
       // Options that were not given say nothing about the adapter.
-      facts += FileDescription.facts(of: try JSON(file: config)).filter { $0.value != "null" }
+      facts += FileDescription.facts(of: config).filter { $0.value != "null" }
     }
     for (layer, norm) in outline.layerNorms {
       facts.append((layer.map { "norm of layer \($0)" } ?? "norm outside", Readable.decimal(norm, digits: 3)))

@@ -23,7 +23,7 @@ import WeftEngine
       Chat.self, Run.self, Inspect.self, AdaptersCommand.self, Tokenize.self, Logits.self, RouterCommand.self, Evaluate.self,
       Bench.self, CompressCommand.self,
       Quantize.self, Convert.self, Fuse.self,
-      PerplexityCommand.self, ImportanceCommand.self,
+      PerplexityCommand.self, ImportanceCommand.self, StatsCommand.self, MergeCommand.self,
     ])
 
   static func main() {

@@ -29,6 +29,13 @@ struct ModelOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Let this router choose the adapters.", valueName: "file"))
   var router: String?
 
+  @Option(
+    name: .customLong("shared"),
+    help: ArgumentHelp(
+      "Beside whatever the router chooses this loaded adapter acts, as what the experts of twin_merging share; repeatable.",
+      valueName: "name[:weight]"))
+  var shared: [AdapterArgument] = []
+
   @Flag(help: "Let the router choose again after every sentence of an answer.")
   var perSentence = false
 
@@ -77,7 +84,11 @@ struct ModelOptions: ParsableArguments {
         try engine.loadAdapter(adapter.name, from: path, options: .init(adapterOptions, for: adapter.name))
       }
     }
-    if let file = router ?? demo?.router { try engine.loadRouter(from: file) }
+    if let file = router ?? demo?.router {
+      try engine.loadRouter(from: file, beside: shared.map(\.weighted))
+    } else if !shared.isEmpty {
+      throw ValidationError("--shared: expected a router beside it, found none")
+    }
     return Session(engine: engine, activation: try activation(engine), demo: demo)
   }
 

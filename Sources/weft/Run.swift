@@ -29,6 +29,9 @@ struct Run: ParsableCommand {
   @OptionGroup(title: "Generation")
   var generation: GenerationFlags
 
+  @OptionGroup(title: "Planning")
+  var planning: PlanFlags
+
   @OptionGroup(title: "Sampling")
   var sampling: SamplingFlags
 
@@ -48,18 +51,21 @@ struct Run: ParsableCommand {
 
   func run() throws {
     let text = try prompt ?? readInput()
-    let session = try model.open()
+    var session = try model.open()
     let isRaw = noTemplate || !session.engine.model.hasChatTemplate
     if isRaw, generation.system != nil {
       throw EngineError(.invalidArgument, "--system: expected a chat template to put it into, found raw text")
     }
     let messages = (generation.system.map { [Message.system($0)] } ?? []) + [.user(text)]
+    let content: GenerationRequest.Prompt = isRaw ? .text(text) : .messages(messages)
+    try session.plan(
+      planning, promptTokens: session.engine.promptTokens(content).count, expectedTokens: generation.maxTokens, isOpen: false)
     let request = GenerationRequest(
-      isRaw ? .text(text) : .messages(messages), activation: session.activation,
+      content, activation: session.activation,
       sampling: sampling.options(temperature: session.standardTemperature), grammar: try form.outputGrammar(),
       logProbabilities: logprobs, maximumTokens: generation.maxTokens)
     Interrupt.catchSignal()
-    let result = try Terminal.withoutEcho { () throws(EngineError) in
+    let result = try Terminal.withoutEcho { [session] () throws(EngineError) in
       try session.answer(request) { if !json { Terminal.write($0) } }
     }
     if json {
@@ -67,7 +73,10 @@ struct Run: ParsableCommand {
     } else {
       Terminal.write(result.text.hasSuffix("\n") ? "" : "\n")
       if logprobs != nil { LogProbabilityTable.print(result, session.engine) }
-      if Terminal.Stream.error.isTerminal { Terminal.note(Session.summary(of: result)) }
+      if Terminal.Stream.error.isTerminal {
+        let fused = session.engine.fusedAdapters
+        Terminal.note(Session.summary(of: result) + (fused.isEmpty ? "" : " · fused: \(AdapterMixture(fused).readable)"))
+      }
     }
     if result.finishReason == .cancelled { throw ExitCode(130) }
   }

@@ -57,6 +57,27 @@ struct DemoRoutingTests {
     }
   }
 
+  /// What acts beside the router's choices acts always, also where it chooses nobody.
+  @Test func companionsActBesideEveryChoice() throws {
+    let engine = try engine()
+    try engine.loadAdapter("shared", from: folder + "/experts/reverse")
+    let beside = [WeightedAdapter("shared", weight: 0.1)]
+    try engine.loadRouter(from: folder + "/router.safetensors", beside: beside)
+    for question in ["Write 58 in words.", "Hello!"] {
+      let chosen = try engine.route(question)
+      #expect(chosen.first == beside.first)
+      let result = try engine.generate(request(question, .routed))
+      #expect(Set(try #require(result.mixtures.first).adapters.map(\.name)) == Set(chosen.map(\.name)))
+      #expect(try engine.generate(request(question, .mixture(.init(chosen)))).tokens == result.tokens)
+    }
+    for companions in [[WeightedAdapter("roman")], [WeightedAdapter("absent")]] {
+      #expect(throws: EngineError.self) { try engine.loadRouter(from: folder + "/router.safetensors", beside: companions) }
+    }
+    #expect(try engine.route("Hello!") == beside, "a refused router changes nothing")
+    try engine.unloadAdapter("shared")
+    #expect(throws: EngineError.self) { try engine.submit(request("Hello!", .routed)) }
+  }
+
   @Test func aRouterForAnotherBaseIsRefused() throws {
     let other = try Engine(model: TestPaths.goldens + "/logits/gqa-tied", options: EngineOptions(threads: 1))
     #expect(throws: EngineError.self) { try other.loadRouter(from: folder + "/router.safetensors") }

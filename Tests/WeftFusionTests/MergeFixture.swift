@@ -3,6 +3,7 @@
 import TestSupport
 import Testing
 import WeftAdapters
+import WeftDeltas
 import WeftFormats
 import WeftFusion
 import WeftTensors
@@ -60,10 +61,23 @@ func product(_ factors: MergeFactors, _ shape: [Int]) -> [Float] {
   return result
 }
 
-/// The largest difference over the largest expected magnitude.
-func relativeError(_ found: [Float], _ expected: [Float]) -> Float {
-  guard found.count == expected.count else { return .infinity }
-  let size = expected.map(\.magnitude).max() ?? 0
-  let difference = zip(found, expected).map { ($0 - $1).magnitude }.max() ?? 0
-  return difference == 0 ? 0 : difference / size
+extension BaseModel {
+  /// The shape of the model that the adapters of Tests/Goldens/merge were made for.
+  static let tiny = BaseModel(
+    shape: .llama(
+      layerCount: 2, hiddenSize: 16, queryWidth: 16, keyValueWidth: 8, intermediateSize: 24, vocabularySize: 32,
+      headDimension: 4))
+}
+
+/// A merge of golden adapters, with their weights.
+func merged(
+  _ method: String, space: MergeSpace? = nil, _ adapters: [(String, Float)], parameters: [String: Float] = [:],
+  rank: Int? = nil, base: BaseModel? = nil
+) throws -> MergedAdapter {
+  let merge = AdapterMerge(
+    method: try .named(method, space: space), parameters: MergeParameters(parameters), rank: rank, seed: 3)
+  let sources = try adapters.map {
+    try MergeSource(reading: MergeCase.folder($0.0), name: $0.0, weight: $0.1, base: base)
+  }
+  return try merge(sources, base: base)
 }

@@ -45,13 +45,11 @@ struct LoRAExpert {
         location: files.config.location, option: option, expected: "names of folders", found: "'\(name)'")
     }
     let parent = files.path.lastIndex(of: "/").map { String(files.path[..<$0]) } ?? "."
-    let inside = "\(files.path)/\(name)"
-    guard !AdapterFolder.hasConfig(inside) else { return try AdapterFolder(path: inside) }
-    let beside = "\(parent.isEmpty ? "/" : parent)/\(name)"
-    guard AdapterFolder.hasConfig(beside) else {
+    let folders = ["\(files.path)/\(name)", "\(parent.isEmpty ? "/" : parent)/\(name)"]
+    guard let expert = try files.companion(name, folders: folders) else {
       throw .missingFile(location: files.path, name: "the folder '\(name)' of an expert, in it or beside it,")
     }
-    return try AdapterFolder(path: beside)
+    return expert
   }
 }
 

@@ -41,10 +41,10 @@ enum XLoRA {
   ) throws(AdapterError) -> AdapterFolder {
     // What was saved beside the classifier was trained with it.
     let places = [files.path + "/" + name, files.path + "/" + path, path]
-    guard let place = places.first(where: AdapterFolder.hasConfig) else {
+    guard let expert = try files.companion(name, folders: places) else {
       throw .missingFile(location: files.path, name: "the folder '\(name)' or '\(path)' of an expert")
     }
-    return try AdapterFolder(path: place)
+    return expert
   }
 
   private static func classifier(

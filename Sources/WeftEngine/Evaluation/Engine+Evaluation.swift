@@ -119,7 +119,7 @@ extension Engine {
   }
 
   /// Runs requests to their ends; each has its score filled where it has one.
-  private func run(
+  func run(
     _ requests: [GenerationRequest], scores: [AnswerScore?], onFinished: (Int, GenerationResult) -> Void
   ) throws(EngineError) {
     try requireIdle("evaluate")

@@ -17,15 +17,13 @@ public struct Question: Sendable, Hashable {
   }
 
   /// Reads JSON lines `{"prompt": "...", "answer": "..."}`. Other members and empty lines are ignored.
-  public static func read(_ path: String) throws(EngineError) -> [Question] {
+  /// - Parameter requiresAnswers: false for lines that may have none, which is the empty answer then.
+  public static func read(_ path: String, requiresAnswers: Bool = true) throws(EngineError) -> [Question] {
     try lines(path) { (json, location) throws(EngineError) in
-      Question(prompt: try text("prompt", json, location), answer: try text("answer", json, location))
+      let prompt = try text("prompt", json, location)
+      guard requiresAnswers || json["answer"] != nil else { return Question(prompt: prompt, answer: "") }
+      return Question(prompt: prompt, answer: try text("answer", json, location))
     }
-  }
-
-  /// Reads the prompts of JSON lines `{"prompt": "..."}`, with or without answers.
-  public static func readPrompts(_ path: String) throws(EngineError) -> [String] {
-    try lines(path) { (json, location) throws(EngineError) in try text("prompt", json, location) }
   }
 
   /// Whether an answer is the one expected.

@@ -12,13 +12,22 @@ package struct PackPolicy: Sendable {
     self.maximumBytes = maximumBytes
   }
 
+  /// Refuses an adapter that is no pack where packs have to be signed: nobody can vouch for it.
+  package func checkUnpacked(path: String) throws(FormatError) {
+    if let requiredSigners { throw refusal(requiredSigners, path: path, found: "an adapter that is no pack") }
+  }
+
   /// Refuses a pack that nobody signed, or somebody else.
   func check(_ signature: PackSignature?, path: String) throws(FormatError) {
     guard let requiredSigners else { return }
-    let expected = "a pack signed by " + requiredSigners.map { "\($0)" }.joined(separator: " or ")
-    guard let signature else { throw .untrusted(location: path, expected: expected, found: "one without a signature") }
+    guard let signature else { throw refusal(requiredSigners, path: path, found: "one without a signature") }
     guard requiredSigners.contains(signature.publicKey) else {
-      throw .untrusted(location: path, expected: expected, found: "one signed by \(signature.publicKey)")
+      throw refusal(requiredSigners, path: path, found: "one signed by \(signature.publicKey)")
     }
+  }
+
+  private func refusal(_ signers: [PackPublicKey], path: String, found: String) -> FormatError {
+    .untrusted(
+      location: path, expected: "a pack signed by " + signers.map { "\($0)" }.joined(separator: " or "), found: found)
   }
 }

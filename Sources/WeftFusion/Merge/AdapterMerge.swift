@@ -15,12 +15,18 @@ package struct AdapterMerge: Sendable {
   /// Of the result; nil: in space delta the largest rank of the adapters, as peft's; otherwise what the method makes.
   package var rank: Int?
   package var seed: UInt64
+  /// For `given_masks`.
+  package var masks: MergeMasks?
 
-  package init(method: MergeMethod, parameters: MergeParameters = MergeParameters(), rank: Int? = nil, seed: UInt64 = 0) {
+  package init(
+    method: MergeMethod, parameters: MergeParameters = MergeParameters(), rank: Int? = nil, seed: UInt64 = 0,
+    masks: MergeMasks? = nil
+  ) {
     self.method = method
     self.parameters = parameters
     self.rank = rank
     self.seed = seed
+    self.masks = masks
   }
 
   /// Merges, holding one module's changes in memory at a time.
@@ -44,21 +50,29 @@ package struct AdapterMerge: Sendable {
     let problem = MergeProblem(
       tasks: sources.map { .init(name: $0.name, weight: $0.weight, parameters: $0.parameters) },
       modules: places.places.map(\.module), values: places.values, parameters: parameters, seed: seed,
-      layerCount: base?.shape.layerCount)
+      layerCount: base?.shape.layerCount, masks: masks, rank: rank)
     let limit = rank ?? (method.space == .delta ? places.largestRank : nil)
     var merged: [MergedAdapter.Module] = []
     var isStopped = false
+    var (whole, kept) = (0.0, 0.0)
     try method.merge(problem) { (index, change) throws(MergeError) in
       guard !isStopped else { throw .interrupted }
       let place = places.places[index]
-      merged.append(.init(place: place, part: try part(change, place, limit: limit)))
+      let (part, reduction) = try part(change, place, limit: limit)
+      merged.append(.init(place: place, part: part))
+      whole += reduction?.whole ?? 0
+      kept += reduction?.kept ?? 0
       isStopped = !progress(merged.count, places.places.count)
     }
     if isStopped, merged.count < places.places.count { throw .interrupted }
-    return MergedAdapter(modules: merged, options: options(sources), record: MergeRecord(self, sources))
+    return MergedAdapter(
+      modules: merged, options: options(sources), record: MergeRecord(self, sources),
+      keptShare: whole > 0 ? kept / whole : nil)
   }
 
-  private func part(_ change: MergedChange, _ place: MergePlace, limit: Int?) throws(MergeError) -> MergedAdapter.Part {
+  private func part(_ change: MergedChange, _ place: MergePlace, limit: Int?) throws(MergeError) -> (
+    MergedAdapter.Part, RankReduction.Result?
+  ) {
     switch change {
     case .factors(let factors):
       let expected = (place.shape[0] * factors.rank, factors.rank * place.shape[1])
@@ -70,18 +84,20 @@ package struct AdapterMerge: Sendable {
       try requireFinite(factors.a, place)
       try requireFinite(factors.b, place)
       let limit = limit ?? factors.rank
-      return .factors(try RankReduction.reduced(factors, out: place.shape[0], in: place.shape[1], rank: limit))
+      let reduced = try RankReduction.reduced(factors, out: place.shape[0], in: place.shape[1], rank: limit)
+      return (.factors(reduced.factors), reduced)
     case .dense(let values):
       guard values.count == place.shape.reduce(1, *) else {
         throw .mismatch(
           location: place.path, expected: "\(place.shape) from method \(method.name)", found: "\(values.count) numbers")
       }
       try requireFinite(values, place)
-      guard place.shape.count == 2 else { return .vector(values) }
+      guard place.shape.count == 2 else { return (.vector(values), nil) }
       guard let limit else {
         throw .mismatch(location: "rank", expected: "the rank of the result, as no adapter has one", found: "none")
       }
-      return .factors(try RankReduction.reduced(values, out: place.shape[0], in: place.shape[1], rank: limit))
+      let reduced = try RankReduction.reduced(values, out: place.shape[0], in: place.shape[1], rank: limit)
+      return (.factors(reduced.factors), reduced)
     }
   }
 

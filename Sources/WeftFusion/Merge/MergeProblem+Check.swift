@@ -85,10 +85,19 @@ extension MergeParameter {
   package var rangeText: String {
     if !words.isEmpty { return words.joined(separator: " or ") }
     let (low, high) = (range.lowerBound, range.upperBound)
-    let least = low == .leastNonzeroMagnitude ? "more than 0" : low <= -.greatestFiniteMagnitude ? nil : "at least \(low)"
-    let most = high >= .greatestFiniteMagnitude ? nil : high == Float(1).nextDown ? "less than 1" : "at most \(high)"
+    let least =
+      low == .leastNonzeroMagnitude
+      ? "more than 0" : low <= -.greatestFiniteMagnitude ? nil : "at least \(MergeParameter.text(low))"
+    let most =
+      high >= .greatestFiniteMagnitude
+      ? nil : high == Float(1).nextDown ? "less than 1" : "at most \(MergeParameter.text(high))"
     let limits = [least, most].compactMap(\.self)
     return limits.isEmpty ? "a finite number" : limits.joined(separator: ", ")
+  }
+
+  /// A number without the fraction that it does not have.
+  package static func text(_ number: Float) -> String {
+    Int(exactly: number).map { "\($0)" } ?? "\(number)"
   }
 
   /// Ranges that several methods have.

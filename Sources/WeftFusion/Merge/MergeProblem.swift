@@ -63,6 +63,8 @@ package struct MergeProblem: Sendable {
     }
   }
 
+  /// What data says about each task, in their order; empty where nothing is known.
+  package var statistics: [MergeStatistics] = []
   package let tasks: [Task]
   /// Every module that some task changes, in the order of the model.
   package let modules: [Module]
@@ -73,10 +75,15 @@ package struct MergeProblem: Sendable {
   package let seed: UInt64
   /// Layers of the model, over which gradients of parameters spread.
   package let layerCount: Int
+  /// Weights of elements, columns or modules from a file.
+  package let masks: MergeMasks?
+  /// The rank that the result shall have, for methods that make one of their own; nil: nobody says.
+  package let rank: Int?
 
   /// - Parameter layerCount: nil: as many as the modules tell.
   package init(
-    tasks: [Task], modules: [Module], values: Values, parameters: MergeParameters, seed: UInt64 = 0, layerCount: Int? = nil
+    tasks: [Task], modules: [Module], values: Values, parameters: MergeParameters, seed: UInt64 = 0, layerCount: Int? = nil,
+    masks: MergeMasks? = nil, rank: Int? = nil
   ) {
     self.tasks = tasks
     self.modules = modules
@@ -84,6 +91,8 @@ package struct MergeProblem: Sendable {
     self.parameters = parameters
     self.seed = seed
     self.layerCount = layerCount ?? (modules.compactMap(\.layer).max() ?? 0) + 1
+    self.masks = masks
+    self.rank = rank
   }
 }
 

@@ -2,6 +2,7 @@
 
 package import WeftAdapters
 package import WeftDeltas
+internal import WeftFormats
 internal import WeftTensors
 
 /// What a merge of adapters came to.
@@ -21,6 +22,8 @@ package struct MergedAdapter: Sendable {
   package let modules: [Module]
   package let options: AdapterFactors.Options
   package let record: MergeRecord
+  /// Of modules that were cut to a rank: the share of their squared change that it kept; nil where nothing was cut.
+  package let keptShare: Double?
 
   /// The largest rank; nil for vectors.
   package var rank: Int? {
@@ -155,6 +158,25 @@ extension MergedAdapter {
   package func write(folder path: String) throws(MergeError) {
     let factors = try factors()
     do { try AdapterFactorsWriter.write(factors, folder: path, metadata: record.metadata) } catch { throw .format(error) }
+  }
+}
+
+extension MergedAdapter {
+  /// Writes a pack of this one adapter, with the record of the merge.
+  package func write(pack path: String, name: String) throws(MergeError) {
+    let factors = try factors()
+    do {
+      let tensors = try AdapterFactorsWriter.tensors(of: factors, location: path)
+      let writer = try PackWriter(
+        path: path,
+        provenance: PackProvenance(
+          baseName: options.baseModel ?? "", sources: record.sources, method: record.method,
+          parameters: [.init("space", record.space), .init("parameters", record.parameters), .init("seed", "\(record.seed)")]))
+      var references: [PackMember.Reference] = []
+      for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) { references.append(.init(name, try writer.add(tensor))) }
+      try writer.addMember(name, config: AdapterFactorsWriter.config(of: factors), tensors: references)
+      try writer.finish()
+    } catch { throw .format(error) }
   }
 }
 

@@ -6,7 +6,7 @@ extension MergeMethod {
   /// peft and mergekit have methods of the same names (`linear`, `ties`, `dare_linear`, `dare_ties`) that are not the same:
   /// peft's work on the factors, mergekit's on the changes themselves (space `delta`). peft's come first, as adapters are
   /// what is merged most; a recipe, which is mergekit's, means those of space `delta`.
-  package static let all: [MergeMethod] = peftMethods + mergekitMethods
+  package static let all: [MergeMethod] = peftMethods + mergekitMethods + paperMethods + statisticsMethods
 
   /// The method of this name, in this space where one is said.
   /// - Parameter preferred: the space to look in first when none is said.

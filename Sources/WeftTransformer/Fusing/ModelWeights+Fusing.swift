@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import WeftDeltas
-internal import WeftTensors
+package import WeftTensors
 
 extension ModelWeights {
   /// Works the operators of a mixture into the packed weights, biases and norms of every place that they name. Float bases
@@ -33,6 +33,9 @@ extension ModelWeights {
       if let bias = norm.bias, let storage = own.bias { write(bias, to: storage) }
     }
   }
+
+  /// The format of a matrix; nil where the model has none.
+  package func dtype(of site: WeightSite) -> DType? { sources[site]?.tensor.dtype }
 
   /// Packs the file's weights again at every site of the delta sets: the base as it was, bit for bit.
   package func unfuse(_ deltas: [DeltaSet]) {

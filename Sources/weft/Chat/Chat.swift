@@ -28,6 +28,9 @@ struct Chat: ParsableCommand {
   @OptionGroup(title: "Generation")
   var generation: GenerationFlags
 
+  @OptionGroup(title: "Planning")
+  var planning: PlanFlags
+
   @OptionGroup(title: "Sampling")
   var sampling: SamplingFlags
 
@@ -35,7 +38,9 @@ struct Chat: ParsableCommand {
   var form: GrammarFlags
 
   func run() throws {
-    let session = try model.open(contextPolicy: contextPolicy)
+    var session = try model.open(contextPolicy: contextPolicy)
+    // A conversation is several answers.
+    try session.plan(planning, promptTokens: 0, expectedTokens: 8 * generation.maxTokens, isOpen: true)
     guard session.engine.model.hasChatTemplate else {
       throw EngineError(
         .unsupported, "\(session.engine.model.path): expected a chat template, found none; 'weft run' continues raw text")

@@ -14,6 +14,8 @@ struct Bench: ParsableCommand {
 
         weft bench --model base.gguf --threads 2
         weft bench --model base.gguf --adapter a=adapters/a --adapter b=adapters/b --json
+        weft bench --model base.gguf --adapters --resident 10000
+        weft bench --model base.gguf --planner
       """)
 
   @Option(help: "A GGUF file or a Hugging Face folder.")
@@ -36,6 +38,14 @@ struct Bench: ParsableCommand {
   var repetitions = 3
   @Flag(help: "Let repetitions take over the keys and values of the prompt, to see what that saves.")
   var reusePrefixes = false
+  @Flag(
+    name: .customLong("adapters"),
+    help: "Measure adapters of random numbers instead: bytes, and cost of 1, 4 and 16 active ones, by type and rank.")
+  var measuresAdapters = false
+  @Option(help: "With --adapters: hold this many ternary ones of rank 8 on q and v in memory, and print what they take.")
+  var resident = 0
+  @Flag(help: "Measure adapters beside the base, as one, and fused, in a grid of cases, and what planning chooses there.")
+  var planner = false
   @Flag(help: "One line of JSON.")
   var json = false
 
@@ -43,9 +53,24 @@ struct Bench: ParsableCommand {
     guard prefill >= 1, decode >= 2, repetitions >= 1 else {
       throw ValidationError("expected --prefill 1 or more, --decode 2 or more, --repetitions 1 or more")
     }
+    guard resident >= 0, resident == 0 || measuresAdapters else {
+      throw ValidationError("expected --resident 0 or more, beside --adapters")
+    }
+    guard !measuresAdapters || adapters.isEmpty else {
+      throw ValidationError("expected --adapters, which makes its own, or --adapter, not both")
+    }
   }
 
   func run() throws {
+    if measuresAdapters {
+      return try AdapterBench(
+        model: model, threads: threads, kvType: kvType ?? .f16, decode: decode, repetitions: repetitions, resident: resident,
+        json: json
+      ).run()
+    }
+    if planner {
+      return try PlannerBench(model: model, threads: threads, kvType: kvType ?? .f16, json: json).run()
+    }
     let engine = try Engine(
       model: model,
       options: EngineOptions(

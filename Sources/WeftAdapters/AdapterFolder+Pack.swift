@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import WeftFormats
+internal import WeftTensors
+
+/// A tensor of an adapter's files: in a mapped file, or in a pack, from which it is decoded when it is read.
+enum StoredTensor {
+  case mapped(Tensor)
+  /// The number of a tensor of the pack.
+  case packed(PackFile, Int)
+
+  var shape: [Int] {
+    switch self {
+    case .mapped(let tensor): tensor.shape
+    case .packed(let pack, let number): pack.tensors[number].shape
+    }
+  }
+
+  var dtype: DType {
+    switch self {
+    case .mapped(let tensor): tensor.dtype
+    case .packed(let pack, let number): pack.tensors[number].dtype
+    }
+  }
+
+  func tensor() throws(AdapterError) -> Tensor {
+    switch self {
+    case .mapped(let tensor): return tensor
+    case .packed(let pack, let number):
+      do { return try pack.tensor(number) } catch { throw .format(error) }
+    }
+  }
+}
+
+extension AdapterFolder {
+  /// The member that an adapter of this name is: as among PEFT's folders of several.
+  static func member(of pack: PackFile, name: String) throws(AdapterError) -> PackMember {
+    if let member = pack.member(name) ?? pack.member(Arrow.router) { return member }
+    if pack.members.count == 1 { return pack.members[0] }
+    let names = pack.members.map(\.name)
+    throw .noAdapter(
+      location: pack.path,
+      found: names.isEmpty ? "a pack without members" : "a pack of several: \(names.joined(separator: ", "))")
+  }
+
+  /// Another adapter that this one refers to by name: of the same pack, or the first of these folders that has a configuration.
+  /// nil when there is none.
+  func companion(_ name: String, folders: [String]) throws(AdapterError) -> AdapterFolder? {
+    if let pack {
+      guard let member = pack.member(name) else { return nil }
+      return try AdapterFolder(pack, member: member, policy: policy)
+    }
+    guard let folder = folders.first(where: AdapterFolder.hasConfig) else { return nil }
+    return try AdapterFolder(path: folder, policy: policy)
+  }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension MergeProblem {
+  /// A task that has a say in a module: what it changes there, and what its data says about it.
+  struct Voter<Knowledge> {
+    let task: Int
+    /// The task's weight.
+    let weight: Double
+    let knowledge: Knowledge
+  }
+
+  /// The tasks that statistics know something about a module of. Empty where nobody knows anything (vectors, embeddings): then
+  /// there is a plain mean, `mean`. Throws where a task changes the module and others' statistics know it, but not its own.
+  func voters<Knowledge>(
+    _ module: Int, _ knowledge: (MergeStatistics) throws(MergeError) -> Knowledge?
+  ) throws(MergeError) -> [Voter<Knowledge>] {
+    guard statistics.count == tasks.count else {
+      throw .mismatch(
+        location: "statistics", expected: "one file for each of \(tasks.count) tasks, as `weft stats` writes them",
+        found: "\(statistics.count)")
+    }
+    var voters: [Voter<Knowledge>] = []
+    for task in tasks.indices {
+      guard let known = try knowledge(statistics[task]) else { continue }
+      voters.append(Voter(task: task, weight: Double(weight(task: task, module: module)), knowledge: known))
+    }
+    guard !voters.isEmpty else { return [] }
+    for task in tasks.indices where !voters.contains(where: { $0.task == task }) {
+      guard try values.delta(task, module) == nil else {
+        throw .mismatch(
+          location: "\(tasks[task].name): \(statistics[task].location)",
+          expected: "statistics of \(modules[module].name), as those of other tasks have", found: "none")
+      }
+    }
+    return voters
+  }
+
+  /// sum of w tau / sum of w.
+  func mean(_ module: Int) throws(MergeError) -> MergedChange {
+    let weights = tasks.indices.map { weight(task: $0, module: module) }
+    let sum = weights.reduce(0, +)
+    guard sum != 0 else { throw .mismatch(location: "weights", expected: "a sum other than 0", found: "0") }
+    if try hasFactorsOnly(module) { return .factors(try concatenated(module, weights: weights.map { $0 / sum })) }
+    var result = [Float](repeating: 0, count: modules[module].elementCount)
+    for task in tasks.indices {
+      guard let change = try values.delta(task, module) else { continue }
+      for index in result.indices { result[index] += weights[task] / sum * change[index] }
+    }
+    return .dense(result)
+  }
+
+  /// tau of a task in f64, zero where it leaves the module as it is.
+  func wideChange(task: Int, module: Int) throws(MergeError) -> [Double] {
+    try values.delta(task, module)?.map { Double($0) } ?? [Double](repeating: 0, count: modules[module].elementCount)
+  }
+}
+
+extension MergeMethod {
+  /// The methods that read what `weft stats` has collected.
+  static let statisticsMethods: [MergeMethod] = [fisher, fisherFactors, regularMean, matching, kroneckerMatching]
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Foundation
+import WeftDeltas
+import WeftEngine
+import WeftFormats
+import WeftFusion
+import WeftTransformer
+
+/// `weft merge` itself.
+struct MergeRun: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run", abstract: "Merge adapters; what `weft merge` without a subcommand does.",
+    discussion: """
+      The output is a pack when its name ends in .weft, else a folder that peft reads. It appears when it is complete; after an \
+      error or Ctrl-C there is none.
+      """)
+
+  @Option(help: ArgumentHelp("How to merge; see `weft merge methods`.", valueName: "name"))
+  var method: String?
+
+  @Option(help: ArgumentHelp("factors, delta or concat, where the method has several.", valueName: "space"))
+  var space: MergeSpace?
+
+  @Option(help: "Share of the elements that is kept, for methods with a density: more than 0, at most 1.")
+  var density: Float?
+
+  @Option(
+    name: .customLong("set"),
+    help: ArgumentHelp(
+      "A parameter of the method, or of one adapter; several numbers spread over the layers: lambda=0.8, a:density=0.3, "
+        + "t=0,0.5,1. Repeatable.", valueName: "[name:]key=value"))
+  var parameters: [ParameterArgument] = []
+
+  @Option(help: "Rank of the result (default: in space delta the largest of the adapters, otherwise what the method makes).")
+  var rank: Int?
+
+  @Option(help: "Seed of everything random.")
+  var seed: UInt64 = 0
+
+  @Option(
+    name: [.long, .customShort("m")],
+    help: ArgumentHelp(
+      "The base of the adapters, a GGUF file or a Hugging Face folder: names and shapes are checked against it, and families "
+        + "other than LoRA can be merged by their changes.", valueName: "path"))
+  var model: String?
+
+  @Option(help: ArgumentHelp("The folder or .weft file to write.", valueName: "path"))
+  var output: String
+
+  @Argument(help: ArgumentHelp("Adapters with their weights, or one recipe in YAML.", valueName: "name=path[:weight]"))
+  var sources: [String]
+
+  func run() throws {
+    let plan = try MergePlan(self)
+    Interrupt.catchSignal()
+    defer { Terminal.showProgress("") }
+    let begin = ContinuousClock.now
+    do throws(MergeError) {
+      let base = try plan.model.map { path throws(MergeError) in try MergeRun.base(path) }
+      var tasks: [MergeSource] = []
+      for source in plan.sources {
+        Terminal.showProgress("reading \(source.path)")
+        tasks.append(
+          try MergeSource(
+            reading: source.path, name: source.name, weight: source.weight, parameters: source.parameters, base: base))
+      }
+      var shown = begin
+      let merged = try plan.merge(tasks, base: base) { done, count in
+        if ContinuousClock.now - shown > .milliseconds(50) {
+          shown = .now
+          Terminal.showProgress("\(Terminal.bar(Double(done) / Double(count))) \(done) of \(count) modules")
+        }
+        return !Interrupt.take()
+      }
+      if output.lowercased().hasSuffix(".weft") {
+        try merged.write(pack: output, name: MergeRun.memberName(output))
+      } else {
+        try merged.write(folder: output)
+      }
+      Terminal.showProgress("")
+      print(MergeRun.summary(merged, plan, output))
+    } catch {
+      if case .interrupted = error {
+        Terminal.showProgress("")
+        Terminal.note("\(error)")
+        throw ExitCode(130)
+      }
+      throw EngineError(merge: error)
+    }
+  }
+
+  /// The base with its weights, which are read where a method or a family asks for them.
+  private static func base(_ path: String) throws(MergeError) -> BaseModel {
+    let checkpoint: Checkpoint
+    do { checkpoint = try Checkpoint(path: path) } catch { throw .format(error) }
+    do { return try ModelWeights.base(of: checkpoint) } catch {
+      throw .mismatch(location: path, expected: "a model", found: "\(error)")
+    }
+  }
+
+  /// The name of the one adapter of a pack: that of the file, in the letters that names have.
+  private static func memberName(_ path: String) -> String {
+    let name = URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent
+    let letters = name.map { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) ? $0 : "-" }
+    return Mixture.isName(String(letters)) ? String(letters) : "merged"
+  }
+
+  private static func summary(_ merged: MergedAdapter, _ plan: MergePlan, _ output: String) -> String {
+    var facts = [
+      "\(plan.sources.map(\.name).joined(separator: ", ")) by \(merged.record.method) in space \(merged.record.space)",
+      Readable.count(merged.modules.count, "module"),
+    ]
+    if let rank = merged.rank { facts.append("rank \(rank)") }
+    if let share = merged.keptShare, share < 1 {
+      facts.append("\(Readable.percent(share, digits: 1)) of the squared change kept by that rank")
+    }
+    return "\(output): " + facts.joined(separator: ", ")
+  }
+}
+
+extension MergeSpace: ExpressibleByArgument {}
+
+extension EngineError {
+  /// A merge that was not made, by what its user can do.
+  init(merge error: MergeError) {
+    switch error {
+    case .adapter(let error): self.init(error)
+    case .format(let error): self.init(error)
+    case .storage(let error): self.init(FormatError.storage(error))
+    case .linearAlgebra: self.init(.corruptFile, error.description)
+    case .notMixable: self.init(.unsupported, error.description)
+    case .mismatch, .interrupted: self.init(.invalidArgument, error.description)
+    }
+  }
+}

@@ -16,8 +16,10 @@ struct MergeCommand: ParsableCommand {
         weft merge recipe.yaml --output merged
         weft merge --method ties --density 0.5 --model base a=models/a:0.7 b=models/b:0.4 --output model
         weft merge methods
+        weft merge --method regmean --statistics a=a.stats --statistics b=b.stats a=adapters/a b=adapters/b --output merged
+        weft merge search --method adamerging --data prompts.jsonl a=adapters/a b=adapters/b --output merged
       """,
-    subcommands: [MergeRun.self, MergeMethods.self], defaultSubcommand: MergeRun.self)
+    subcommands: [MergeRun.self, MergeMethods.self, MergeSearch.self], defaultSubcommand: MergeRun.self)
 }
 
 /// `weft merge methods`: the registry, a row per method.

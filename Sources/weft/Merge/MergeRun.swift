@@ -133,7 +133,7 @@ struct MergeRun: ParsableCommand {
   }
 
   /// The base with its weights, which are read where a method or a family asks for them.
-  private static func base(_ path: String) throws(MergeError) -> BaseModel {
+  static func base(_ path: String) throws(MergeError) -> BaseModel {
     let checkpoint: Checkpoint
     do { checkpoint = try Checkpoint(path: path) } catch { throw .format(error) }
     do { return try ModelWeights.base(of: checkpoint) } catch {
@@ -142,7 +142,7 @@ struct MergeRun: ParsableCommand {
   }
 
   /// The name of the one adapter of a pack: that of the file, in the letters that names have.
-  private static func memberName(_ path: String) -> String {
+  static func memberName(_ path: String) -> String {
     let name = URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent
     let letters = name.map { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) ? $0 : "-" }
     return Mixture.isName(String(letters)) ? String(letters) : "merged"

@@ -24,7 +24,7 @@ package struct AdapterFactors: Sendable {
   }
 
   package enum Part: Sendable {
-    /// scale * B A with A [rank, in], B [out, rank].
+    /// scale * B A with A [rank, in], B [out, rank] of F32, F16 or BF16.
     case linear(a: Tensor, b: Tensor, scale: Float)
     /// The same of an embedding: A [rank, vocabulary], B [hidden, rank].
     case embedding(a: Tensor, b: Tensor, scale: Float)
@@ -44,14 +44,18 @@ package struct AdapterFactors: Sendable {
     package var targets: [String]?
     /// `fan_in_fan_out`
     package var isTransposed = false
+    /// Of the base, as a pack states it.
+    package var fingerprint: String?
 
     package init(
-      baseModel: String? = nil, taskType: String? = nil, targets: [String]? = nil, isTransposed: Bool = false
+      baseModel: String? = nil, taskType: String? = nil, targets: [String]? = nil, isTransposed: Bool = false,
+      fingerprint: String? = nil
     ) {
       self.baseModel = baseModel
       self.taskType = taskType
       self.targets = targets
       self.isTransposed = isTransposed
+      self.fingerprint = fingerprint
     }
   }
 

@@ -122,7 +122,7 @@ package enum AdapterFactorsWriter {
       }
       for (name, values, shape) in parts {
         let tensor: Tensor
-        do { tensor = try Tensor(values, shape: shape).rounded(to: dtype) } catch { throw .storage(error) }
+        do { tensor = try Tensor(rounding: values, shape: shape, to: dtype) } catch { throw .storage(error) }
         if let index = tensor.firstNonFinite() {
           throw .unsupported(
             location: "\(location): \(path).\(name)", expected: "numbers that \(dtype.name) holds", found: "\(values[index])")
@@ -156,18 +156,5 @@ package enum AdapterFactorsWriter {
       guard errno == EEXIST else { break }
     }
     throw .cannotWrite(path: path, reason: String(cString: strerror(errno)))
-  }
-}
-
-extension Tensor {
-  /// The same numbers in F32, F16 or BF16, rounded to the nearest.
-  fileprivate func rounded(to format: DType) throws(StorageError) -> Tensor {
-    guard format != dtype else { return self }
-    let storage = try Storage(byteCount: rows * columns * format.blockBytes)
-    encodeRows(0..<rows, as: format, into: storage.base)
-    guard let tensor = Tensor(dtype: format, shape: shape, storage: storage, offset: 0) else {
-      preconditionFailure("a copy has the size of its original")
-    }
-    return tensor
   }
 }

@@ -13,6 +13,9 @@ extension AdapterReader {
     folder: String, name: String = "default", base: BaseModel? = nil
   ) throws(AdapterError) -> AdapterFactors.Reading {
     var files = try AdapterFolder(path: folder, name: name)
+    if let expected = base?.fingerprint, let found = files.pack?.provenance.base, found != expected {
+      throw .otherBase(location: files.path, expected: expected, found: found)
+    }
     let family = try family(of: files)
     let factors: AdapterFactors
     switch family.peftType {
@@ -45,27 +48,20 @@ extension AdapterReader {
     return AdapterFactors.Options(
       baseModel: try config.string("base_model_name_or_path"), taskType: try config.string("task_type"),
       targets: isList && !choosesOtherwise ? try config.strings("target_modules") : nil,
-      isTransposed: try config.bool("fan_in_fan_out"))
+      isTransposed: try config.bool("fan_in_fan_out"), fingerprint: files.pack?.provenance.base)
   }
 
   private static func plainFactors(
     _ tensors: LoRATensors, _ options: LoRAOptions, _ files: inout AdapterFolder, _ base: BaseModel
   ) throws(AdapterError) -> AdapterFactors {
     var modules: [AdapterFactors.Module] = []
-    if let own = try LoRA.embeddingFactors(of: base.shape.embedding, tensors.embedding, options, &files) {
-      modules.append(
-        .init(
-          path: base.shape.embedding.path, part: .embedding(a: own.a, b: own.b, scale: own.scale), isTransposed: true))
+    for (place, names) in [(base.shape.embedding, tensors.embedding), (base.shape.positions, tensors.positions)] {
+      guard let place, let own = try LoRA.embeddingFactors(of: place, names, options, &files) else { continue }
+      modules.append(try module(place.path, own.a, own.b, own.scale, isEmbedding: true, isTransposed: true))
     }
-    if let place = base.shape.positions,
-      let own = try LoRA.embeddingFactors(of: place, tensors.positions, options, &files)
-    {
-      modules.append(.init(path: place.path, part: .embedding(a: own.a, b: own.b, scale: own.scale), isTransposed: true))
-    }
-    for (module, names) in tensors.modules where try options.target.contains(module) {
-      let own = try LoRA.factors(of: module, names, options, from: &files, base)
-      modules.append(
-        .init(path: module.path, part: .linear(a: own.a, b: own.b, scale: own.scale), isTransposed: module.isTransposed))
+    for (place, names) in tensors.modules where try options.target.contains(place) {
+      let own = try LoRA.factors(of: place, names, options, from: &files, base)
+      modules.append(try module(place.path, own.a, own.b, own.scale, isTransposed: place.isTransposed))
     }
     try LoRA.requireTargets(
       options, Set(tensors.modules.flatMap(\.module.sites)), tensors, base.shape, files.tensorsLocation)
@@ -95,7 +91,7 @@ extension AdapterReader {
       let a = try LoRATensors.name(isEmbedding ? .embeddingA : .a, in: names, location)
       let b = try LoRATensors.name(isEmbedding ? .embeddingB : .b, in: names, location)
       for (name, axis) in [(a, 0), (b, 1)] {
-        let shape = files.shape(of: name)
+        let shape = axis == 0 ? files.shape(of: name) : files.shape(ofFactor: name, rank: rank)
         guard shape.count == 2, shape[1 - axis] > 0 else {
           throw .wrongShape(
             location: location, tensor: name, expected: axis == 0 ? [rank, 1] : [1, rank], found: shape)
@@ -104,13 +100,22 @@ extension AdapterReader {
           throw .wrongRank(location: location, tensor: name, expected: rank, found: shape[axis])
         }
       }
-      let (ownA, ownB) = (try files.takeWeights(a), try files.takeWeights(b))
       modules.append(
-        .init(
-          path: path, part: isEmbedding ? .embedding(a: ownA, b: ownB, scale: scale) : .linear(a: ownA, b: ownB, scale: scale),
+        try module(
+          path, try files.takeFactor(a), try files.takeFactor(b), scale, isEmbedding: isEmbedding,
           isTransposed: isEmbedding || options.isTransposed))
     }
     return AdapterFactors(modules: modules, options: try Self.options(files))
+  }
+
+  /// Factors in floats: quantised ones are widened, without what B is padded with.
+  private static func module(
+    _ path: String, _ a: Tensor, _ b: Tensor, _ scale: Float, isEmbedding: Bool = false, isTransposed: Bool
+  ) throws(AdapterError) -> AdapterFactors.Module {
+    let (a, b) = (try a.asFloats(columns: a.columns), try b.asFloats(columns: a.rows))
+    return .init(
+      path: path, part: isEmbedding ? .embedding(a: a, b: b, scale: scale) : .linear(a: a, b: b, scale: scale),
+      isTransposed: isTransposed)
   }
 
   /// IA3: [out, 1] for outputs, [1, in] for inputs. A vector of one number is one of outputs.

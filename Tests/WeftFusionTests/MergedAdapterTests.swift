@@ -101,8 +101,59 @@ struct MergedAdapterTests {
     let merged = try merged("cat", pair)
     try merged.write(pack: folder.file("new.weft"), name: "new")
     let pack = try PackFile(path: folder.file("new.weft"))
-    #expect(pack.members.map(\.name) == ["new"])
-    #expect(pack.provenance.method == "cat")
-    #expect(pack.tensors.count == Set(try AdapterFactorsWriter.tensors(of: merged.factors(), location: "").keys).count)
+    #expect(pack.provenance.method == "cat" && pack.provenance.sources == ["a=a:0.7", "d=d:0.6"])
+    let again = try MergeSource(reading: folder.file("new.weft"), name: "again", weight: 1)
+    guard case .factors(let factors) = again.content else {
+      Issue.record("not plain factors")
+      return
+    }
+    let (read, written) = (
+      try AdapterFactorsWriter.tensors(of: factors, location: ""),
+      try AdapterFactorsWriter.tensors(of: merged.factors(), location: "")
+    )
+    #expect(read.mapValues { $0.floats() } == written.mapValues { $0.floats() })
+  }
+
+  /// Factors of eight bits, and of the columns of B more than there are ranks, count as the numbers that they mean.
+  @Test func packedFactorsMergeAsTheirNumbers() throws {
+    guard case .factors(let own) = try AdapterReader.factors(folder: MergeCase.folder("b")) else { return }
+    let tensors = try AdapterFactorsWriter.tensors(of: own, location: "")
+    let writer = try PackWriter(path: folder.file("small.weft"), provenance: PackProvenance(base: "tiny 2x16"))
+    var references: [PackMember.Reference] = []
+    for (name, tensor) in tensors {
+      guard name.contains("lora_B") else {
+        references.append(.init(name, try writer.add(tensor)))
+        continue
+      }
+      var padded: [Float] = []
+      for row in 0..<tensor.rows { padded += tensor.slice(rows: row..<row + 1).floats() + [Float](repeating: 0, count: 28) }
+      let rows = tensor.rows
+      let storage = try Storage(byteCount: rows * DType.q8_0.blockBytes)
+      try Tensor(padded, shape: [rows, 32]).encodeRows(0..<rows, as: .q8_0, into: storage.base)
+      let wide = try #require(Tensor(dtype: .q8_0, shape: [rows, 32], storage: storage, offset: 0))
+      references.append(.init(name, try writer.add(wide)))
+    }
+    try writer.addMember("small", config: AdapterFactorsWriter.config(of: own), tensors: references)
+    try writer.finish()
+    let source = try MergeSource(reading: folder.file("small.weft"), name: "small", weight: 1)
+    let merged = try AdapterMerge(method: .named("cat"))([source])
+    #expect(merged.options.fingerprint == "tiny 2x16")
+    let plain = try AdapterMerge(method: .named("cat"))([MergeSource(reading: MergeCase.folder("b"), name: "b", weight: 1)])
+    for (module, other) in zip(merged.modules, plain.modules) {
+      guard case .factors(let small) = module.part, case .factors(let large) = other.part else { continue }
+      #expect(small.rank == 4)
+      // Q8_0 keeps 1 / 254 of the largest number of a block.
+      #expect(relativeError(product(small, module.place.shape), product(large, module.place.shape)) < 0.01)
+    }
+    // A pack for another base is not mixed with it.
+    let other = try PackWriter(path: folder.file("other.weft"), provenance: PackProvenance(base: "large 24x896"))
+    references = []
+    for (name, tensor) in tensors { references.append(.init(name, try other.add(tensor))) }
+    try other.addMember("other", config: AdapterFactorsWriter.config(of: own), tensors: references)
+    try other.finish()
+    let foreign = try MergeSource(reading: folder.file("other.weft"), name: "other", weight: 1)
+    #expect {
+      try AdapterMerge(method: .named("cat"))([source, foreign])
+    } throws: { "\($0)".contains("other: expected base tiny 2x16, as small has, found large 24x896") }
   }
 }

@@ -70,7 +70,7 @@ package struct AdapterMerge: Sendable {
     }
     if isStopped, merged.count < places.places.count { throw .interrupted }
     return MergedAdapter(
-      modules: merged, options: options(sources), record: MergeRecord(self, sources),
+      modules: merged, options: options(sources, base), record: MergeRecord(self, sources),
       keptShare: whole > 0 ? kept / whole : nil)
   }
 
@@ -115,6 +115,10 @@ package struct AdapterMerge: Sendable {
   /// Adapters of different bases do not add up to anything. Paths differ between machines, the last name does not.
   private func checkBases(_ sources: [MergeSource]) throws(MergeError) {
     func name(_ path: String) -> String { path.split(separator: "/").last.map(String.init)?.lowercased() ?? path }
+    let packed = sources.compactMap { source in source.fingerprint.map { (source.name, $0) } }
+    if let (name, fingerprint) = packed.first(where: { $0.1 != packed[0].1 }) {
+      throw .mismatch(location: name, expected: "base \(packed[0].1), as \(packed[0].0) has", found: fingerprint)
+    }
     guard let first = sources.first(where: { $0.baseModel != nil }), let base = first.baseModel else { return }
     for source in sources {
       guard let other = source.baseModel, name(other) != name(base) else { continue }
@@ -122,12 +126,13 @@ package struct AdapterMerge: Sendable {
     }
   }
 
-  private func options(_ sources: [MergeSource]) -> AdapterFactors.Options {
-    var options = AdapterFactors.Options()
+  private func options(_ sources: [MergeSource], _ base: BaseModel?) -> AdapterFactors.Options {
+    var options = AdapterFactors.Options(fingerprint: base?.fingerprint)
     var targets: [String] = []
     var areListed = true
     for source in sources {
       options.baseModel = options.baseModel ?? source.baseModel
+      options.fingerprint = options.fingerprint ?? source.fingerprint
       guard case .factors(let factors) = source.content else {
         areListed = false
         continue

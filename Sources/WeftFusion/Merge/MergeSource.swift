@@ -21,6 +21,12 @@ package struct MergeSource: Sendable {
   package let baseModel: String?
   /// For the record of the merge: the folder or file.
   package let path: String?
+  /// The base that a pack states.
+  var fingerprint: String? {
+    guard case .factors(let factors) = content else { return nil }
+    return factors.options.fingerprint
+  }
+
   /// What its data says, for methods that ask; all sources of a merge have some, or none has.
   package var statistics: MergeStatistics?
 

@@ -182,7 +182,8 @@ extension MergedAdapter {
       let writer = try PackWriter(
         path: path,
         provenance: PackProvenance(
-          baseName: members.first?.adapter.options.baseModel ?? "", sources: record.sources, method: record.method,
+          base: members.first?.adapter.options.fingerprint, baseName: members.first?.adapter.options.baseModel ?? "",
+          sources: record.sources, method: record.method,
           parameters: [.init("space", record.space), .init("parameters", record.parameters), .init("seed", "\(record.seed)")]))
       for (name, factors) in files {
         var references: [PackMember.Reference] = []

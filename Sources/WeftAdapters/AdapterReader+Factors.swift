@@ -13,9 +13,7 @@ extension AdapterReader {
     folder: String, name: String = "default", base: BaseModel? = nil
   ) throws(AdapterError) -> AdapterFactors.Reading {
     var files = try AdapterFolder(path: folder, name: name)
-    if let expected = base?.fingerprint, let found = files.pack?.provenance.base, found != expected {
-      throw .otherBase(location: files.path, expected: expected, found: found)
-    }
+    if let base { try files.checkBase(base) }
     let family = try family(of: files)
     let factors: AdapterFactors
     switch family.peftType {

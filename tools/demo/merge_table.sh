@@ -9,7 +9,7 @@
 # WEFT names the program, LIMIT the questions per expert, THREADS the threads. What was measured is kept in .build/merge-table, one file per row.
 set -eu
 weft=${WEFT:-.build/release/weft}
-limit=${LIMIT:-100}
+limit=${LIMIT:-50}
 asking="--loss --limit $limit ${THREADS:+--threads $THREADS}"
 demo=Models/demo
 experts="actions clock numbers reverse roman sort"

@@ -136,9 +136,9 @@ fi
 # Six experts as one
 
 The demo's experts $(echo "$experts" | sed 's/ /, /g; s/, \([a-z]*\)$/ and \1/') (rank 8 each), merged by every method that needs
-no data, and asked $limit questions of each task: percent of right answers, exact to the letter, and the loss in nats per token of
-the right answer. \`tools/demo/merge_table.sh\` made
-this file. Nothing was searched on data: sums have the factor 0.4, averages and methods that find a size themselves have their own.
+no data and asked $limit questions of each task: percent of right answers, exact to the letter, and the loss in nats per token of
+the right answer. \`tools/demo/merge_table.sh\` made this file. Nothing was searched on data: sums have the factor 0.4, averages
+and methods that find a size themselves have their own. The rank is that of the result; six experts of rank 8 have 48 together.
 
 | | rank |$(for expert in $experts; do printf ' %s |' "$expert"; done) together |
 |---|---|$(for expert in $experts; do printf -- '---|'; done)---|

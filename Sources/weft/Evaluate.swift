@@ -33,6 +33,9 @@ struct Evaluate: ParsableCommand {
       valueName: "mixture"))
   var only: String?
 
+  @Flag(help: "Print the loss beside every share: nats per token of the expected answers.")
+  var loss = false
+
   @Option(help: "Ask only so many questions of every file.")
   var limit: Int?
 
@@ -56,17 +59,18 @@ struct Evaluate: ParsableCommand {
     let names = engine.adapters.map(\.name)
     var table = EvaluationTable(hasRouter: engine.routerSummary != nil)
     if let only { table = EvaluationTable(ways: [only == EvaluationTable.Way.router.rawValue ? .router : .given]) }
+    table.showsLoss = loss
     let clock = ContinuousClock()
     let begin = clock.now
     defer { Terminal.showProgress("") }
     for path in paths {
       let name = URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent
       let questions = Array(try Question.read(path).prefix(limit ?? .max))
-      var row: [EvaluationTable.Way: Int] = [:]
+      var row: [EvaluationTable.Way: Evaluation] = [:]
       for way in table.ways {
         guard let activation = try way.activation(expert: name, names, given: only ?? "", engine) else { continue }
         Terminal.showProgress("\(name): \(way.rawValue)")
-        row[way] = try engine.evaluate(questions, activation: activation, maximumTokens: maxTokens).rightCount
+        row[way] = try engine.evaluate(questions, activation: activation, maximumTokens: maxTokens)
       }
       table.rows.append((name, questions.count, row))
       Terminal.showProgress("")

@@ -28,7 +28,9 @@ struct EvaluationTable {
   }
 
   let ways: [Way]
-  var rows: [(name: String, count: Int, right: [Way: Int])] = []
+  /// Whether the loss stands behind every share: nats per token of the expected answers.
+  var showsLoss = false
+  var rows: [(name: String, count: Int, results: [Way: Evaluation])] = []
 
   init(hasRouter: Bool) { ways = Way.allCases.filter { $0 != .given && (hasRouter || $0 != .router) } }
 
@@ -40,7 +42,7 @@ struct EvaluationTable {
   }
 
   /// Room for `100.0 %` and the heading.
-  private func width(of way: Way) -> Int { max(7, way.rawValue.count) + 2 }
+  private func width(of way: Way) -> Int { max(showsLoss ? 14 : 7, way.rawValue.count) + 2 }
 
   func heading(_ paths: [String]) -> String {
     let cells = ways.map { Readable.padded($0.rawValue, width(of: $0), right: true) }.joined()
@@ -51,19 +53,37 @@ struct EvaluationTable {
 
   /// All rows together; a way counts only where every row has it.
   func total(_ paths: [String]) -> String {
-    var right: [Way: Int] = [:]
-    for way in ways where rows.allSatisfy({ $0.right[way] != nil }) {
-      right[way] = rows.reduce(0) { $0 + ($1.right[way] ?? 0) }
+    var results: [Way: Evaluation] = [:]
+    for way in ways {
+      let parts = rows.compactMap { $0.results[way] }
+      guard parts.count == rows.count, var all = parts.first else { continue }
+      for part in parts.dropFirst() { all.add(part) }
+      results[way] = all
     }
-    return text(("together", rows.reduce(0) { $0 + $1.count }, right), paths)
+    return text(("together", rows.reduce(0) { $0 + $1.count }, results), paths)
   }
 
-  private func text(_ row: (name: String, count: Int, right: [Way: Int]), _ paths: [String]) -> String {
+  private func text(_ row: (name: String, count: Int, results: [Way: Evaluation]), _ paths: [String]) -> String {
     let cells = ways.map { way in
-      let share = row.right[way].map { Readable.percent(Double($0) / Double(max(row.count, 1)), digits: 1) } ?? "-"
-      return Readable.padded(share, width(of: way), right: true)
+      let cell = row.results[way].map { result in
+        Readable.percent(result.accuracy, digits: 1) + (showsLoss ? " " + Readable.decimal(result.loss, digits: 3) : "")
+      }
+      return Readable.padded(cell ?? "-", width(of: way), right: true)
     }
     return Readable.padded(row.name, max(8, nameWidth(paths))) + Readable.padded("\(row.count)", 11, right: true)
       + cells.joined()
+  }
+}
+
+extension Evaluation {
+  /// Takes in the questions of another; losses count by their tokens.
+  fileprivate mutating func add(_ other: Evaluation) {
+    let (own, others) = (Double(tokenCount), Double(other.tokenCount))
+    let tokens = max(own + others, 1)
+    loss = (loss * own + other.loss * others) / tokens
+    entropy = (entropy * own + other.entropy * others) / tokens
+    tokenCount += other.tokenCount
+    rightCount += other.rightCount
+    questionCount += other.questionCount
   }
 }

@@ -9,8 +9,8 @@
 # WEFT names the program, LIMIT the questions per expert, THREADS the threads. What was measured is kept in .build/merge-table, one file per row.
 set -eu
 weft=${WEFT:-.build/release/weft}
-limit=${LIMIT:-100}
-asking="--limit $limit ${THREADS:+--threads $THREADS}"
+limit=${LIMIT:-50}
+asking="--loss --limit $limit ${THREADS:+--threads $THREADS}"
 demo=Models/demo
 experts="actions clock numbers reverse roman sort"
 work=.build/merge-table
@@ -74,15 +74,15 @@ questions() {
     for expert in $experts; do printf '%s ' "--data $demo/eval/$expert.jsonl"; done
 }
 
-# The shares of right answers in the order of the experts and together, from the column of that number.
+# The shares of right answers and the losses in the order of the experts and together, from the column of that number.
 shares() { # FILE COLUMN-FROM-THE-RIGHT
-    awk -v back="$2" '$2 ~ /^[0-9]+$/ { gsub(/ %/, "%"); printf "%s ", $(NF - back) }' "$1"
+    awk -v back="$2" '$2 ~ /^[0-9]+$/ { gsub(/ %/, ""); printf "%s/%s ", $(NF - 1 - 2 * back), $(NF - 2 * back) }' "$1"
 }
 
 # A row of the table: NAME and the shares that stand in FILE.
 line() { # NAME RANK FILE
     printf '| %s | %s |' "$1" "$2"
-    for share in $(cat "$3"); do printf ' %s |' "${share%\%}"; done
+    for cell in $(cat "$3"); do printf ' %s · %s |' "${cell%/*}" "${cell#*/}"; done
     printf '\n'
 }
 
@@ -136,8 +136,9 @@ fi
 # Six experts as one
 
 The demo's experts $(echo "$experts" | sed 's/ /, /g; s/, \([a-z]*\)$/ and \1/') (rank 8 each), merged by every method that needs
-no data, and asked $limit questions of each task with greedy decoding; percent of right answers. \`tools/demo/merge_table.sh\` made
-this file. Nothing was searched on data: sums have the factor 0.4, averages and methods that find a size themselves have their own.
+no data and asked $limit questions of each task: percent of right answers, exact to the letter, and the loss in nats per token of
+the right answer. \`tools/demo/merge_table.sh\` made this file. Nothing was searched on data: sums have the factor 0.4, averages
+and methods that find a size themselves have their own. The rank is that of the result; six experts of rank 8 have 48 together.
 
 | | rank |$(for expert in $experts; do printf ' %s |' "$expert"; done) together |
 |---|---|$(for expert in $experts; do printf -- '---|'; done)---|

@@ -34,6 +34,8 @@ struct AdapterFolder {
   let configuration: JSON?
   /// The pack that this is a member of; nil for files of their own.
   let pack: PackFile?
+  /// Its name there.
+  let memberName: String?
   let policy: PackPolicy
   private let tensors: [String: StoredTensor]
   /// The file of the tensors in memory, once one was taken.
@@ -57,7 +59,7 @@ struct AdapterFolder {
     do { try policy.checkUnpacked(path: place.path) } catch { throw .format(error) }
     self.path = place.path
     self.policy = policy
-    pack = nil
+    (pack, memberName) = (nil, nil)
     (configuration, config) =
       try place.hasConfig
       ? AdapterConfig.read(file: "\(place.path)/\(AdapterPlace.configName)") : (nil, AdapterConfig(none: path))
@@ -94,6 +96,7 @@ struct AdapterFolder {
     path = pack.path
     self.policy = policy
     self.pack = pack
+    memberName = member.name
     tensorsLocation = "\(pack.path): \(member.name)"
     switch member.form {
     case .folder(AdapterPlace.peftName): form = .peft

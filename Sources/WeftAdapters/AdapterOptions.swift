@@ -33,7 +33,7 @@ package struct AdapterOptions: Sendable, Equatable {
   }
 
   /// The options that are given.
-  var given: [Name] {
+  package var given: [Name] {
     Name.allCases.filter { name in
       switch name {
       case .task: task != nil

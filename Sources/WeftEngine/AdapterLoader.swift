@@ -2,6 +2,7 @@
 
 package import WeftAdapters
 internal import WeftDeltas
+internal import WeftFormats
 package import WeftTensors
 internal import WeftTransformer
 
@@ -16,8 +17,10 @@ public struct AdapterLoader: Sendable {
   private let fingerprint: String
   /// Threads of the engine's steps.
   private let threads: Int
+  private let policy: PackPolicy
 
-  init(_ weights: ModelWeights, threads: Int) {
+  init(_ weights: ModelWeights, threads: Int, policy: PackPolicy) {
+    self.policy = policy
     self.threads = threads
     base = weights.base
     groups = weights.inputGroups
@@ -38,7 +41,7 @@ public struct AdapterLoader: Sendable {
   ) throws(EngineError) -> PreparedAdapter {
     let choices = try options.options(for: path)
     let adapter: Adapter
-    do { adapter = try AdapterReader.read(folder: path, name: name, base: base, options: choices) } catch {
+    do { adapter = try AdapterReader.read(folder: path, name: name, base: base, options: choices, policy: policy) } catch {
       throw EngineError(error)
     }
     return try prepare(adapter, from: path, pool: pool)

@@ -34,6 +34,8 @@ public final class Engine {
   /// The vocabulary as grammars see it; made for the first request that has one.
   var tokenTable: TokenTable?
   var adapterPool: AdapterPool
+  /// Which packs are accepted.
+  let packPolicy: PackPolicy
   var router: Router?
   /// What acts beside every choice of the router.
   var routerCompanions: [WeightedAdapter] = []
@@ -62,6 +64,7 @@ public final class Engine {
     let options = try options.validated()
     self.options = options
     adapterPool = AdapterPool(budget: options.adapterBudget)
+    packPolicy = try options.packPolicy()
     let program = ProgramMemory()
     let checkpoint: Checkpoint
     let kernels: Kernels

@@ -16,8 +16,8 @@ package enum ComPEFT {
   package static let densities: [Double] = [0.05, 0.1, 0.2, 0.3, 0.5]
   package static let alphas: [Double] = [0.5, 1, 2, 3, 4, 5, 6, 8, 10]
 
-  /// Keeps the elements whose magnitude is at least that of the (d - int(d k))-th smallest of all d, counted from 0: int(d k) of
-  /// them, and those that are as large as the smallest of these. With density 1, all.
+  /// Keeps the elements whose magnitude is at least the (d - int(d k))-th smallest of all d, counted from 1: int(d k) + 1 of them,
+  /// and those that are as large as the smallest of these. With density 1, all.
   package static func ternary(_ modules: [ModuleFactors], density: Double) -> Result {
     let unscaled = modules.map { module in
       (a: module.a, b: module.scale == 1 ? module.b : module.b.map { $0 / module.scale })

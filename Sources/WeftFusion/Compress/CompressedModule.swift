@@ -54,3 +54,14 @@ package struct CompressedAdapter: Sendable {
       }, options: options)
   }
 }
+
+extension ModuleFactors {
+  /// The factors as they are, in F32.
+  package func uncompressed() throws(CompressionError) -> CompressedModule {
+    do throws(StorageError) {
+      return CompressedModule(
+        path: path, a: try Tensor(a, shape: [rank, inputSize]), b: try Tensor(b, shape: [outputSize, rank]),
+        isTransposed: isTransposed)
+    } catch { throw .storage(error) }
+  }
+}

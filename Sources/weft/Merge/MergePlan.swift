@@ -75,7 +75,7 @@ struct MergePlan {
       sources[index].parameters.add(argument.key, entry)
     }
     model = arguments.model
-    dtype = arguments.dtype ?? .f32
+    dtype = arguments.dtype ?? .float32
     merge = AdapterMerge(
       method: method, parameters: parameters, rank: arguments.rank, seed: arguments.seed, masks: try MergePlan.masks(arguments))
   }
@@ -109,7 +109,7 @@ struct MergePlan {
     }
     model = arguments.model ?? recipe.base
     // mergekit calculates in `dtype` too; adapters are calculated with in float32.
-    dtype = arguments.dtype ?? MergeDType(recipe: recipe.outputDType ?? recipe.dtype)
+    dtype = arguments.dtype ?? (recipe.outputDType ?? recipe.dtype).flatMap(MergeDType.init) ?? .float32
     merge = AdapterMerge(
       method: method, parameters: recipe.parameters, rank: arguments.rank, seed: arguments.seed,
       masks: try MergePlan.masks(arguments))
@@ -122,24 +122,15 @@ struct MergePlan {
   }
 }
 
-/// The number format of a merged adapter.
+/// The number format of what was merged, in mergekit's words.
 enum MergeDType: String, CaseIterable, ExpressibleByArgument {
-  case f32, f16, bf16
-
-  /// That of a recipe: `float16`.
-  init(recipe name: String?) {
-    switch name {
-    case "float16": self = .f16
-    case "bfloat16": self = .bf16
-    default: self = .f32
-    }
-  }
+  case float32, float16, bfloat16
 
   var dtype: DType {
     switch self {
-    case .f32: .f32
-    case .f16: .f16
-    case .bf16: .bf16
+    case .float32: .f32
+    case .float16: .f16
+    case .bfloat16: .bf16
     }
   }
 }

@@ -38,7 +38,10 @@ struct MergeRun: ParsableCommand {
   @Option(help: "Rank of the result (default: in space delta the largest of the adapters, otherwise what the method makes).")
   var rank: Int?
 
-  @Option(help: "Number format of the result: f32, f16 or bf16 (default: f32, or the recipe's dtype).")
+  @Option(
+    help: ArgumentHelp(
+      "Number format of the result: float32, float16 or bfloat16 (default: the recipe's; otherwise float32 of adapters, that of "
+        + "the first of models).", valueName: "type"))
   var dtype: MergeDType?
 
   @Option(
@@ -67,9 +70,6 @@ struct MergeRun: ParsableCommand {
   @Option(help: ArgumentHelp("The folder or .weft file to write; of models a folder, or a GGUF file.", valueName: "path"))
   var output: String
 
-  @Option(help: ArgumentHelp("float32, float16 or bfloat16 of merged models (default: that of the first).", valueName: "type"))
-  var dtype: String?
-
   @Option(help: ArgumentHelp("Largest safetensors file of merged models.", valueName: "size"))
   var maxShardSize: MemorySize = MemorySize(byteCount: 5_000_000_000)
 
@@ -78,7 +78,6 @@ struct MergeRun: ParsableCommand {
 
   func run() throws {
     if let models = try ModelMerge(self) { return try models.run() }
-    if dtype != nil { throw EngineError(.invalidArgument, "--dtype: expected models to merge, found adapters") }
     let plan = try MergePlan(self)
     Interrupt.catchSignal()
     defer { Terminal.showProgress("") }

@@ -35,7 +35,8 @@ struct ModelMerge {
       }
       try ModelMerge.check(recipe, location: given[0])
       merge = try ModelMerge.merge(
-        recipe.method, recipe.parameters, arguments, dtype: arguments.dtype ?? recipe.outputDType ?? recipe.dtype)
+        recipe.method, recipe.parameters, arguments,
+        dtype: arguments.dtype ?? (recipe.outputDType ?? recipe.dtype).flatMap(MergeDType.init))
       return
     }
     let sources = given.compactMap { AdapterArgument(argument: $0) }
@@ -63,28 +64,22 @@ struct ModelMerge {
     }
     base = arguments.model
     models = sources.map {
-      CheckpointMerge.Model(name: $0.name, path: $0.path ?? "", weight: $0.weight, parameters: own[$0.name] ?? MergeParameters())
+      CheckpointMerge.Model(
+        name: $0.name, path: $0.path ?? "", weight: $0.weight, parameters: own[$0.name] ?? MergeParameters())
     }
     merge = try ModelMerge.merge(method, parameters, arguments, dtype: arguments.dtype)
   }
 
   private static func merge(
-    _ method: String, _ parameters: MergeParameters, _ arguments: MergeRun, dtype name: String?
+    _ method: String, _ parameters: MergeParameters, _ arguments: MergeRun, dtype: MergeDType?
   ) throws -> CheckpointMerge {
     guard arguments.rank == nil else {
       throw EngineError(.invalidArgument, "--rank: expected adapters to merge, found models, which have no rank")
     }
-    var dtype: DType?
-    if let name {
-      dtype = ["float32": .f32, "float16": .f16, "bfloat16": .bf16][name]
-      guard dtype != nil else {
-        throw EngineError(.invalidArgument, "--dtype: expected float32, float16 or bfloat16, found '\(name)'")
-      }
-    }
     do {
       var merge = CheckpointMerge(
         method: try .named(method, space: arguments.space, preferring: .delta), parameters: parameters, seed: arguments.seed,
-        dtype: dtype)
+        dtype: dtype?.dtype)
       merge.maximumShardBytes = arguments.maxShardSize.byteCount
       return merge
     } catch { throw EngineError(merge: error) }
@@ -105,7 +100,8 @@ struct ModelMerge {
     }
     guard let count, layers == 0..<count else {
       throw EngineError(
-        .unsupported, "\(location): layer_range: expected all layers of the models\(count.map { ", 0 to \($0)" } ?? ""), found \(layers)")
+        .unsupported,
+        "\(location): layer_range: expected all layers of the models\(count.map { ", 0 to \($0)" } ?? ""), found \(layers)")
     }
   }
 

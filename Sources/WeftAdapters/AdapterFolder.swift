@@ -52,7 +52,7 @@ struct AdapterFolder {
     let place = try AdapterPlace(path, name: name)
     if place.kind == .pack {
       let pack: PackFile
-      do { pack = try PackFile(path: place.path, policy: policy) } catch { throw .format(error) }
+      do { pack = try policy.open(place.path) } catch { throw .format(error) }
       self = try AdapterFolder(pack, member: try AdapterFolder.member(of: pack, name: name), policy: policy)
       return
     }

@@ -3,7 +3,7 @@
 package import WeftAdapters
 internal import WeftDeltas
 internal import WeftFormats
-package import WeftTensors
+internal import WeftTensors
 internal import WeftTransformer
 
 /// Reads adapters for one engine, on any thread: an engine is not disturbed by what is being read.

@@ -87,6 +87,7 @@ public struct EngineOptions: Sendable {
   /// Reads the keys.
   func packPolicy() throws(EngineError) -> PackPolicy {
     var policy = PackPolicy(maximumBytes: maximumPackSize)
+    policy.opened = OpenedPack()
     guard let requiredSigners else { return policy }
     var keys: [PackPublicKey] = []
     for path in requiredSigners {

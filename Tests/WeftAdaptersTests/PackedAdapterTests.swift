@@ -95,6 +95,22 @@ struct PackedAdapterTests {
     #expect(error?.description.hasSuffix("found one without a signature") == true)
   }
 
+  /// A library is opened once for all its members, and again when its file is another one.
+  @Test func anOpenedPackIsKeptUntilItsFileChanges() throws {
+    let policy = {
+      var policy = PackPolicy(); policy.opened = OpenedPack(); return policy
+    }()
+    let path = try library(["plain", "wide"])
+    let first = try policy.open(path)
+    #expect(try policy.open(path) === first)
+    _ = try AdapterOutline(path: path, name: "wide", policy: policy)
+    _ = try library(["plain", "rslora"])
+    let second = try policy.open(path)
+    #expect(second !== first && second.members.map(\.name) == ["plain", "rslora"])
+    #expect(try policy.open(path) === second)
+    #expect(try PackPolicy().open(path) !== second)
+  }
+
   /// A ternary adapter: LoRA whose factors have codes and scales.
   @Test func ternaryTensorsAreExpandedWhenTheyAreTakenOut() throws {
     let storage = try Storage(byteCount: 3)

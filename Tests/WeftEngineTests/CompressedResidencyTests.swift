@@ -18,7 +18,9 @@ struct CompressedResidencyTests {
         threads: 1, contextLength: 100, maximumSequences: 4, kvType: .f32, maximumMemory: maximumMemory))
   }
 
-  private func prepared(_ engine: Engine, _ name: String, _ type: DType, rank: Int = 8, seed: UInt64 = 1) throws -> PreparedAdapter {
+  private func prepared(_ engine: Engine, _ name: String, _ type: DType, rank: Int = 8, seed: UInt64 = 1) throws
+    -> PreparedAdapter
+  {
     let loader = engine.adapterLoader
     return try loader.prepare(loader.synthetic(name, rank: rank, type: type, projections: Self.projections, seed: seed))
   }

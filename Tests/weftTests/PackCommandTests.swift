@@ -40,6 +40,7 @@ struct PackCommandTests {
       inspected.status == 0 && inspected.output.contains("base_model.model.model.layers.*.self_attn.q_proj.lora_A.weight"))
     let checked = try Weft(["adapters", "check", "--model", Self.model, path])
     #expect(checked.status == 66 && checked.errors.contains("a pack of several: plain, second"))
+    #expect(try Weft(["adapters", "check", "--model", Self.model, "--member", "second", path]).status == 0)
 
     let (secret, open) = (
       try folder.write(Self.privateKey.utf8, to: "private.pem"), try folder.write(Self.publicKey.utf8, to: "public.pem")

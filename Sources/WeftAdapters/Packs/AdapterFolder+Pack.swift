@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import WeftDeltas
 internal import WeftFormats
 internal import WeftTensors
 
@@ -43,6 +44,13 @@ extension AdapterFolder {
     throw .noAdapter(
       location: pack.path,
       found: names.isEmpty ? "a pack without members" : "a pack of several: \(names.joined(separator: ", "))")
+  }
+
+  /// Refuses a pack that was made for another base.
+  func checkBase(_ base: BaseModel) throws(AdapterError) {
+    if let expected = base.fingerprint, let found = pack?.provenance.base, found != expected {
+      throw .otherBase(location: path, expected: expected, found: found)
+    }
   }
 
   /// The adapters that the configuration refers to, experts of a gate: names, and folders where each may lie.

@@ -74,7 +74,7 @@ struct PackDescription {
         rows.append(row)
       }
     }
-    return rows
+    return rows.sorted { ($0.name, $1.count) < ($1.name, $0.count) }
   }
 
   /// One tensor, or several of a kind.

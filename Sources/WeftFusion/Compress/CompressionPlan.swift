@@ -5,7 +5,7 @@ package struct CompressionPlan: Sendable {
   /// A method with its values.
   package struct Choice: Sendable {
     package let method: CompressionMethod
-    package let values: CompressionValues
+    package var values: CompressionValues
 
     package init(_ method: CompressionMethod, _ values: CompressionValues = CompressionValues()) {
       self.method = method

@@ -36,14 +36,16 @@ struct CompressionTask {
     self.engine = engine
     (modules, options) = try engine.compressible(path, options: choices)
     storedBytes = CompressionTask.byteCount(path)
-    do {
-      before = try questions.map { questions in
-        Terminal.showProgress("measuring \(path)")
-        let exact = try modules.map { try $0.uncompressed() }
-        return try engine.evaluate(
-          CompressedAdapter(name: name, modules: exact, options: options).factors, on: questions)
-      }
-    } catch let error as CompressionError { throw EngineError(error) }
+    guard let questions else {
+      before = nil
+      return
+    }
+    Terminal.showProgress("measuring \(path)")
+    var exact: [CompressedModule] = []
+    do throws(CompressionError) { for module in modules { exact.append(try module.uncompressed()) } } catch {
+      throw EngineError(error)
+    }
+    before = try engine.evaluate(CompressedAdapter(name: name, modules: exact, options: options).factors, on: questions)
   }
 
   // MARK: - One method
@@ -208,9 +210,7 @@ struct CompressionTask {
       base: engine.model.fingerprint, baseName: options.baseModel ?? "",
       sources: [URL(fileURLWithPath: self.adapter).lastPathComponent], method: "compress",
       parameters: [.init("method", method)])
-    do { try adapter.write(path: path, provenance: provenance) } catch let error as CompressionError {
-      throw EngineError(error)
-    }
+    do throws(CompressionError) { try adapter.write(path: path, provenance: provenance) } catch { throw EngineError(error) }
   }
 
   /// Of a file, or of all files in a folder.

@@ -8,7 +8,8 @@ Three tasks change four modules by low rank (task 1 leaves module 1 as it is), a
 vector, of which no statistics are known. The formulas are those of the papers, on dense matrices:
 Fisher merging (arXiv 2111.09832), RegMean (arXiv 2212.09849), MaTS (arXiv 2312.04339; conjugate gradients by hand).
 
-`problem.safetensors`: TASK.MODULE.{a,b,scale,delta,gram,gradient_gram,fisher,fisher_a,fisher_b}; `expected.safetensors`: CASE.MODULE; the cases are the keys of CASES.
+`problem.safetensors`: TASK.MODULE.{a,b,scale,delta,gram,gradient_gram,fisher,fisher_a,fisher_b}; `expected.safetensors`:
+CASE.MODULE; the cases are the keys of CASES.
 """
 import pathlib
 

@@ -18,6 +18,8 @@ package struct CheckpointMerge: Sendable {
     package let weight: Float
     /// Its own values of parameters.
     package let parameters: MergeParameters
+    /// What its data says, for methods that ask; all models of a merge have some, or none has.
+    package var statistics: MergeStatistics?
 
     package init(name: String, path: String, weight: Float = 1, parameters: MergeParameters = MergeParameters()) {
       self.name = name
@@ -74,7 +76,8 @@ package struct CheckpointMerge: Sendable {
     }
     guard !models.isEmpty else { throw .mismatch(location: "models", expected: "at least one", found: "none") }
     var set = try CheckpointSet(models, base: base, addsToBase: base != nil && !method.isOfWholeWeights)
-    let problem = set.problem(models, parameters: parameters, seed: seed, rowsAtATime: rowsAtATime(models))
+    var problem = set.problem(models, parameters: parameters, seed: seed, rowsAtATime: rowsAtATime(models))
+    problem.statistics = models.compactMap(\.statistics)
     try method.check(problem)
     let sink = try CheckpointSink(set, dtype: dtype, to: output, maximumShardBytes: maximumShardBytes)
     var (next, done) = (0, 0)

@@ -28,11 +28,12 @@ struct ModelMerge {
       }
       base = arguments.model ?? recipe.base
       var names: Set<String> = []
-      models = recipe.models.enumerated().map { index, model in
-        let name = URL(fileURLWithPath: model.path).deletingPathExtension().lastPathComponent
-        return CheckpointMerge.Model(
-          name: names.insert(name).inserted ? name : "\(name)-\(index + 1)", path: model.path, parameters: model.parameters)
-      }
+      models = try ModelMerge.withStatistics(
+        recipe.models.enumerated().map { index, model in
+          let name = URL(fileURLWithPath: model.path).deletingPathExtension().lastPathComponent
+          return CheckpointMerge.Model(
+            name: names.insert(name).inserted ? name : "\(name)-\(index + 1)", path: model.path, parameters: model.parameters)
+        }, arguments)
       try ModelMerge.check(recipe, location: given[0])
       merge = try ModelMerge.merge(
         recipe.method, recipe.parameters, arguments,
@@ -63,11 +64,29 @@ struct ModelMerge {
       own[task, default: MergeParameters()].add(argument.key, entry)
     }
     base = arguments.model
-    models = sources.map {
-      CheckpointMerge.Model(
-        name: $0.name, path: $0.path ?? "", weight: $0.weight, parameters: own[$0.name] ?? MergeParameters())
-    }
+    models = try ModelMerge.withStatistics(
+      sources.map {
+        CheckpointMerge.Model(
+          name: $0.name, path: $0.path ?? "", weight: $0.weight, parameters: own[$0.name] ?? MergeParameters())
+      }, arguments)
     merge = try ModelMerge.merge(method, parameters, arguments, dtype: arguments.dtype)
+  }
+
+  /// The models with what `--statistics` names for them.
+  private static func withStatistics(
+    _ models: [CheckpointMerge.Model], _ arguments: MergeRun
+  ) throws -> [CheckpointMerge.Model] {
+    var models = models
+    for argument in arguments.statistics {
+      guard let index = models.firstIndex(where: { $0.name == argument.task }) else {
+        throw EngineError(
+          .invalidArgument,
+          "--statistics \(argument.task): expected one of \(models.map(\.name).joined(separator: ", ")), found '\(argument.task)'"
+        )
+      }
+      do { models[index].statistics = try MergeStatistics(path: argument.path) } catch { throw EngineError(merge: error) }
+    }
+    return models
   }
 
   private static func merge(

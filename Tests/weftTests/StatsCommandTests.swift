@@ -3,6 +3,7 @@
 import TestSupport
 import Testing
 import WeftFormats
+import WeftTensors
 
 /// `weft stats`, what `weft merge` does with it, and `weft merge search`, on the demo model.
 @Suite("weft stats and weft merge search")

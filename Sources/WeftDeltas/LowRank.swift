@@ -30,7 +30,8 @@ package struct LowRank: Sendable {
     guard Tensor.elementCount(of: [b.shape[0], a.shape[1]]) != nil else {
       throw .malformed(factor: "b", expected: "a product of fewer than 2^63 elements", found: "shape \(b.shape)")
     }
-    guard scale.isFinite else { throw .malformed(factor: "scale", expected: "a finite number", found: "\(scale)") }
+    let whole = scale * a.scale * b.scale
+    guard whole.isFinite else { throw .malformed(factor: "scale", expected: "a finite number", found: "\(whole)") }
     self.a = a
     self.b = b
     self.scale = scale

@@ -15,7 +15,7 @@ struct MachineRates {
   /// Numbers that are rounded and packed, all threads.
   let packedPerSecond: Double
   /// Seconds that one product takes beside its arithmetic: finding its place, and the tail of its tiles.
-  static let secondsPerProduct = 1.0e-6
+  static let secondsPerProduct = 0.2e-6
 
   /// Larger than the caches of a core, so that a pass reads memory as a step does after it has read the base.
   private static let streamedColumns = 8192

@@ -99,7 +99,8 @@ extension Engine {
       return .refused(.composite, "\(MemoryPlan.text(bytes)) more memory are not allowed")
     }
     // Numbers are unpacked, joined, scaled and packed, into memory that is new.
-    var preparation = isThere ? 0 : 8 * Double(shape.elementCount) / (rates.packedPerSecond / Double(options.threads))
+    var preparation =
+      isThere ? 0 : MachineRates.joiningPasses * Double(shape.elementCount) / (rates.packedPerSecond / Double(options.threads))
     // QR of both factors and their product again, in Float64.
     if !isThere, shape.isCut {
       preparation += 6 * shape.decompositionProducts / (rates.fusedProductsPerSecond / Double(options.threads))
@@ -127,9 +128,9 @@ extension Engine {
       elements += size.out * size.in
       products += size.out * size.in * outlines.reduce(0) { $0 + ($1[site]?.rank ?? 0) }
     }
-    // Read, rounded and packed, and packed once more to restore the base.
-    let packing = 3 * Double(elements) / rates.packedPerSecond
-    let preparation = isThere ? 0 : Double(products) / rates.fusedProductsPerSecond + packing
+    let packing = MachineRates.fusingPasses * Double(elements) / rates.packedPerSecond
+    let preparation =
+      isThere ? 0 : MachineRates.fusingShare * Double(products) / rates.fusedProductsPerSecond + packing
     return load.estimate(.fuse, PlannedWork(), rates, preparation: preparation)
   }
 }

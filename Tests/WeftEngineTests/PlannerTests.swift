@@ -115,7 +115,8 @@ struct PlannerTests {
     let zero = try AdapterMixture(parsing: "plain:0,rslora:0")
     #expect(message { _ = try engine.composite(of: zero) }.contains("nothing in it acts"))
     let family = TestPaths.goldens + "/families/"
-    let other = try Engine(model: family + "bases/llama", options: EngineOptions(threads: 1, contextLength: 32, maximumSequences: 1))
+    let other = try Engine(
+      model: family + "bases/llama", options: EngineOptions(threads: 1, contextLength: 32, maximumSequences: 1))
     try other.loadAdapter("dora", from: family + "lora-dora")
     try other.loadAdapter("lora", from: family + "adalora")
     #expect(message { _ = try other.composite(of: ["dora", "lora"]) }.contains("dora has 'scale'"))

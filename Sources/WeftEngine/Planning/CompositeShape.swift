@@ -131,32 +131,54 @@ extension LowRank {
   /// factors keep their format; else their weights and scales go into B, in F32.
   init(joining terms: [(weight: Float, factors: LowRank)]) throws(DeltaError) {
     let scales = terms.map { $0.weight * $0.factors.scale }
-    let types = (
-      a: LowRank.joinedType(terms.map(\.factors.a.dtype)), b: LowRank.joinedType(terms.map(\.factors.b.dtype))
-    )
-    guard let first = terms.first, scales.allSatisfy({ $0 == scales[0] }) else {
-      var scaled: [LowRank] = []
-      for (term, scale) in zip(terms, scales) {
-        scaled.append(try LowRank(a: term.factors.a, b: term.factors.b, scale: scale))
-      }
-      let sum = try LowRank(sumOf: scaled)
-      // A is as it was.
-      do { self = try LowRank(a: sum.a.converted(to: types.a), b: sum.b, scale: sum.scale) } catch let error as DeltaError {
-        throw error
-      } catch { throw .malformed(factor: "a", expected: "memory for \(sum.a.byteCount) bytes", found: "\(error)") }
-      return
-    }
     if terms.count == 1 {
-      try self.init(a: first.factors.a, b: first.factors.b, scale: scales[0])
+      try self.init(a: terms[0].factors.a, b: terms[0].factors.b, scale: scales[0])
       return
     }
-    var plain: [LowRank] = []
-    for term in terms { plain.append(try LowRank(a: term.factors.a, b: term.factors.b, scale: 1)) }
-    let sum = try LowRank(sumOf: plain)
+    let isEven = scales.allSatisfy { $0 == scales[0] }
     do {
-      try self.init(a: sum.a.converted(to: types.a), b: sum.b.converted(to: types.b), scale: scales[0])
+      let a = try Tensor(rowsOf: terms.map(\.factors.a), as: LowRank.joinedType(terms.map(\.factors.a.dtype)))
+      let b = try Tensor(
+        columnsOf: zip(terms, scales).map { ($0.factors.b, $0.factors.rank, isEven ? 1 : $1) },
+        as: isEven ? LowRank.joinedType(terms.map(\.factors.b.dtype)) : .f32)
+      try self.init(a: a, b: b, scale: isEven ? scales[0] : 1)
     } catch let error as DeltaError { throw error } catch {
-      throw .malformed(factor: "a", expected: "memory for \(sum.byteCount) bytes", found: "\(error)")
+      throw .malformed(factor: "a", expected: "memory for \(terms.count) adapters together", found: "\(error)")
     }
+  }
+}
+
+extension Tensor {
+  /// The rows of several matrices under each other, in a float format.
+  fileprivate init(rowsOf parts: [Tensor], as dtype: DType) throws(StorageError) {
+    let (rows, columns) = (parts.reduce(0) { $0 + $1.rows }, parts[0].columns)
+    let storage = try Storage(unwritten: rows * columns * dtype.blockBytes)
+    var offset = 0
+    for part in parts {
+      let own = try part.converted(to: dtype)
+      (storage.base + offset).copyMemory(from: own.base, byteCount: own.byteCount)
+      offset += own.byteCount
+    }
+    self.init(dtype: dtype, shape: [rows, columns], storage: storage, offset: 0)!
+  }
+
+  /// The first columns of several matrices beside each other, each multiplied by a number that is 1 unless the format is F32.
+  fileprivate init(columnsOf parts: [(matrix: Tensor, count: Int, factor: Float)], as dtype: DType) throws(StorageError) {
+    let (rows, width) = (parts[0].matrix.rows, parts.reduce(0) { $0 + $1.count })
+    let size = dtype.blockBytes
+    let storage = try Storage(unwritten: rows * width * size)
+    var first = 0
+    for (matrix, count, factor) in parts {
+      let own = try matrix.converted(to: dtype)
+      for row in 0..<rows {
+        let target = storage.base + (row * width + first) * size
+        target.copyMemory(from: own.base + row * own.rowBytes, byteCount: count * size)
+        guard factor != 1 else { continue }
+        let values = target.assumingMemoryBound(to: Float.self)
+        for i in 0..<count { values[i] *= factor }
+      }
+      first += count
+    }
+    self.init(dtype: dtype, shape: [rows, width], storage: storage, offset: 0)!
   }
 }

@@ -90,7 +90,7 @@ extension Engine {
       return .refused(.composite, error.reason)
     }
     let isThere = adapterPool[compositeName(activated, rank: rank)] != nil
-    let bytes = isThere ? 0 : 2 * shape.packedBytes
+    let bytes = isThere ? 0 : shape.packedBytes
     if let budget = options.adapterBudget, bytes > budget {
       return .refused(
         .composite, "\(MemoryPlan.text(bytes)) are more than \(MemoryPlan.text(budget)), the budget for adapters")
@@ -98,8 +98,9 @@ extension Engine {
     if let maximum = options.maximumMemory, memoryPlan.byteCount + bytes > maximum {
       return .refused(.composite, "\(MemoryPlan.text(bytes)) more memory are not allowed")
     }
-    // Numbers are widened, joined, rounded and packed, each about as fast as the last.
-    var preparation = isThere ? 0 : 4 * Double(shape.elementCount) / rates.packedPerSecond
+    // Numbers are unpacked, joined, scaled and packed, into memory that is new.
+    var preparation =
+      isThere ? 0 : MachineRates.joiningPasses * Double(shape.elementCount) / (rates.packedPerSecond / Double(options.threads))
     // QR of both factors and their product again, in Float64.
     if !isThere, shape.isCut {
       preparation += 6 * shape.decompositionProducts / (rates.fusedProductsPerSecond / Double(options.threads))
@@ -127,9 +128,9 @@ extension Engine {
       elements += size.out * size.in
       products += size.out * size.in * outlines.reduce(0) { $0 + ($1[site]?.rank ?? 0) }
     }
-    // Read, rounded and packed, and packed once more to restore the base.
-    let packing = 3 * Double(elements) / rates.packedPerSecond
-    let preparation = isThere ? 0 : Double(products) / rates.fusedProductsPerSecond + packing
+    let packing = MachineRates.fusingPasses * Double(elements) / rates.packedPerSecond
+    let preparation =
+      isThere ? 0 : MachineRates.fusingShare * Double(products) / rates.fusedProductsPerSecond + packing
     return load.estimate(.fuse, PlannedWork(), rates, preparation: preparation)
   }
 }

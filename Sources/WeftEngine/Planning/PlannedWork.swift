@@ -53,7 +53,8 @@ struct PlannedLoad {
 
   /// Of a step: bytes or arithmetic, whichever takes longer, and what every product costs.
   private func seconds(_ work: PlannedWork, rows: Double, _ rates: MachineRates) -> Double {
-    max(Double(work.bytes) / rates.bytesPerSecond, rows * Double(work.products) / rates.productsPerSecond)
+    max(
+      MachineRates.scatter * Double(work.bytes) / rates.bytesPerSecond, rows * Double(work.products) / rates.productsPerSecond)
       + Double(work.calls) * MachineRates.secondsPerProduct
   }
 }

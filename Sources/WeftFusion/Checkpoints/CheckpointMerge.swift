@@ -93,7 +93,8 @@ package struct CheckpointMerge: Sendable {
       try writeOthers(before: module)
       guard progress(Double(done) / Double(total)) else { throw .interrupted }
       let part = set.parts[next]
-      guard part.modules.contains(module), case .dense(var values) = change, values.count == problem.modules[module].elementCount
+      guard part.modules.contains(module), case .dense(var values) = change,
+        values.count == problem.modules[module].elementCount
       else {
         throw .mismatch(
           location: part.name, expected: "\(problem.modules[module].shape) from method \(method.name)", found: "something else")

@@ -77,7 +77,8 @@ struct CheckpointSet: Sendable {
         throw .mismatch(location: place, expected: "a tensor as in \(leader.path)", found: "none")
       }
       for dtype in [tensor.dtype, own.dtype] where dtype.isQuantized {
-        throw .mismatch(location: place, expected: "F32, F16 or BF16, as nothing is left of a merge otherwise", found: dtype.name)
+        throw .mismatch(
+          location: place, expected: "F32, F16 or BF16, as nothing is left of a merge otherwise", found: dtype.name)
       }
       guard tensor.dtype.isWeight == own.dtype.isWeight else {
         throw .mismatch(location: place, expected: own.dtype.name, found: tensor.dtype.name)

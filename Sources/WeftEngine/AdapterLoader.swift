@@ -16,9 +16,12 @@ public struct AdapterLoader: Sendable {
   private let fingerprint: String
   /// Threads of the engine's steps.
   private let threads: Int
+  /// What the adapters of a library have in common.
+  private let shared: SharedTensors
 
-  init(_ weights: ModelWeights, threads: Int) {
+  init(_ weights: ModelWeights, threads: Int, shared: SharedTensors) {
     self.threads = threads
+    self.shared = shared
     base = weights.base
     groups = weights.inputGroups
     fingerprint = weights.fingerprint
@@ -38,7 +41,7 @@ public struct AdapterLoader: Sendable {
   ) throws(EngineError) -> PreparedAdapter {
     let choices = try options.options(for: path)
     let adapter: Adapter
-    do { adapter = try AdapterReader.read(folder: path, name: name, base: base, options: choices) } catch {
+    do { adapter = try AdapterReader.read(folder: path, name: name, base: base, options: choices, shared: shared) } catch {
       throw EngineError(error)
     }
     return try prepare(adapter, from: path, pool: pool)

@@ -3,6 +3,7 @@
 package import WeftAdapters
 package import WeftFusion
 internal import WeftTensors
+internal import WeftTransformer
 
 extension Engine {
   /// The name under which candidates are tried; what a user has loaded under it is replaced.

@@ -97,7 +97,8 @@ struct CompressCommand: ParsableCommand {
     }
     if let library {
       guard data == nil, targetSize == nil, maxLoss == nil, modules.isEmpty else {
-        throw ValidationError("--method \(library.rawValue): expected no --data, --target-size, --max-loss or --module beside it")
+        throw ValidationError(
+          "--method \(library.rawValue): expected no --data, --target-size, --max-loss or --module beside it")
       }
       return
     }

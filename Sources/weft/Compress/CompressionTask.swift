@@ -156,7 +156,8 @@ struct CompressionTask {
       guard budget > 0 else { break }
     }
     guard let found else {
-      throw EngineError(.invalidArgument, "--target-size: expected room for one module at least, found \(Readable.bytes(targetSize))")
+      throw EngineError(
+        .invalidArgument, "--target-size: expected room for one module at least, found \(Readable.bytes(targetSize))")
     }
     return found
   }

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Start from the specification, overlay what is faster.
 #include "include/kernels.h"
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 #include "tiers.h"
 
 static void overlay(weft_kernels *table, const weft_kernels *tier) {
@@ -25,6 +30,19 @@ int weft_isa_available(int isa) {
     default: return 0;
   }
 }
+#elif defined(__aarch64__)
+// Linux says what a processor has beyond Armv8.0; Apple's all have dot products.
+int weft_isa_available(int isa) {
+  switch (isa) {
+    case WEFT_ISA_SCALAR: return 1;
+#if defined(__linux__)
+    case WEFT_ISA_NEON: return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#elif defined(__APPLE__)
+    case WEFT_ISA_NEON: return 1;
+#endif
+    default: return 0;
+  }
+}
 #else
 int weft_isa_available(int isa) { return isa == WEFT_ISA_SCALAR; }
 #endif
@@ -34,6 +52,8 @@ weft_kernels weft_kernels_for(int isa) {
 #if defined(__x86_64__)
   if (isa >= WEFT_ISA_AVX2) overlay(&table, &weft_kernels_avx2);
   if (isa >= WEFT_ISA_AVX512) overlay(&table, &weft_kernels_avx512);
+#elif defined(__aarch64__)
+  if (isa == WEFT_ISA_NEON) overlay(&table, &weft_kernels_neon);
 #else
   (void)isa;
   (void)overlay;

@@ -5,6 +5,9 @@
 
 #pragma GCC visibility push(hidden)
 extern const weft_kernels weft_kernels_scalar;
+#if defined(__aarch64__)
+extern const weft_kernels weft_kernels_neon;
+#endif
 #if defined(__x86_64__)
 extern const weft_kernels weft_kernels_avx2;
 extern const weft_kernels weft_kernels_avx512;
@@ -18,6 +21,9 @@ KERNELS(X)
 KERNELS(X)
 #undef X
 #define X(name, ret, args) ret name##__avx512 args;
+KERNELS(X)
+#undef X
+#define X(name, ret, args) ret name##__neon args;
 KERNELS(X)
 #undef X
 #pragma GCC visibility pop

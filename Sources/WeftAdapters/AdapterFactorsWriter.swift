@@ -7,11 +7,13 @@ package import WeftTensors
 /// Writes an adapter as PEFT has it: `adapter_config.json` and `adapter_model.safetensors`.
 package enum AdapterFactorsWriter {
   /// Writes a folder that appears complete or not at all. Nothing may be at the path, or an empty folder.
-  /// - Parameter metadata: kept in the file of tensors, which PEFT does not look into.
+  /// - Parameters:
+  ///   - dtype: F32, F16 or BF16.
+  ///   - metadata: kept in the file of tensors, which PEFT does not look into.
   package static func write(
-    _ adapter: AdapterFactors, folder path: String, metadata: [String: String] = [:]
+    _ adapter: AdapterFactors, folder path: String, dtype: DType = .f32, metadata: [String: String] = [:]
   ) throws(FormatError) {
-    let tensors = try tensors(of: adapter, location: path)
+    let tensors = try tensors(of: adapter, dtype: dtype, location: path)
     let config = config(of: adapter)
     let temporary = try temporaryFolder(beside: path)
     do throws(FormatError) {
@@ -101,29 +103,34 @@ package enum AdapterFactorsWriter {
     names.isEmpty ? "[]" : "[\n    \(names.map(JSON.text).joined(separator: ",\n    "))\n  ]"
   }
 
-  /// The tensors under the names that PEFT has for them, in F32, with scales multiplied into B.
-  package static func tensors(of adapter: AdapterFactors, location: String) throws(FormatError) -> [String: Tensor] {
+  /// The tensors under the names that PEFT has for them, with scales multiplied into B.
+  /// - Parameter dtype: F32, F16 or BF16.
+  package static func tensors(
+    of adapter: AdapterFactors, dtype: DType = .f32, location: String
+  ) throws(FormatError) -> [String: Tensor] {
     var tensors: [String: Tensor] = [:]
-    do throws(StorageError) {
-      for module in adapter.modules {
-        let path = AdapterFolder.prefix + module.path
-        switch module.part {
-        case .linear(let a, let b, let scale):
-          tensors["\(path).lora_A.weight"] = try plain(a, times: 1)
-          tensors["\(path).lora_B.weight"] = try plain(b, times: scale)
-        case .embedding(let a, let b, let scale):
-          tensors["\(path).lora_embedding_A"] = try plain(a, times: 1)
-          tensors["\(path).lora_embedding_B"] = try plain(b, times: scale)
-        case .factors(let values, let isOfInput):
-          tensors["\(path).ia3_l"] = try Tensor(values, shape: isOfInput ? [1, values.count] : [values.count, 1])
-        }
+    for module in adapter.modules {
+      let path = AdapterFolder.prefix + module.path
+      var parts: [(name: String, values: [Float], shape: [Int])] = []
+      switch module.part {
+      case .linear(let a, let b, let scale):
+        parts = [("lora_A.weight", a.floats(), a.shape), ("lora_B.weight", b.floats().map { $0 * scale }, b.shape)]
+      case .embedding(let a, let b, let scale):
+        parts = [("lora_embedding_A", a.floats(), a.shape), ("lora_embedding_B", b.floats().map { $0 * scale }, b.shape)]
+      case .factors(let values, let isOfInput):
+        parts = [(IA3.vector, values, isOfInput ? [1, values.count] : [values.count, 1])]
       }
-    } catch { throw .storage(error) }
+      for (name, values, shape) in parts {
+        let tensor: Tensor
+        do { tensor = try Tensor(values, shape: shape).rounded(to: dtype) } catch { throw .storage(error) }
+        if let index = tensor.firstNonFinite() {
+          throw .unsupported(
+            location: "\(location): \(path).\(name)", expected: "numbers that \(dtype.name) holds", found: "\(values[index])")
+        }
+        tensors["\(path).\(name)"] = tensor
+      }
+    }
     return tensors
-  }
-
-  private static func plain(_ tensor: Tensor, times scale: Float) throws(StorageError) -> Tensor {
-    scale == 1 && tensor.dtype == .f32 ? tensor : try Tensor(tensor.floats().map { $0 * scale }, shape: tensor.shape)
   }
 
   /// The path without slashes at its end.
@@ -149,5 +156,18 @@ package enum AdapterFactorsWriter {
       guard errno == EEXIST else { break }
     }
     throw .cannotWrite(path: path, reason: String(cString: strerror(errno)))
+  }
+}
+
+extension Tensor {
+  /// The same numbers in F32, F16 or BF16, rounded to the nearest.
+  fileprivate func rounded(to format: DType) throws(StorageError) -> Tensor {
+    guard format != dtype else { return self }
+    let storage = try Storage(byteCount: rows * columns * format.blockBytes)
+    encodeRows(0..<rows, as: format, into: storage.base)
+    guard let tensor = Tensor(dtype: format, shape: shape, storage: storage, offset: 0) else {
+      preconditionFailure("a copy has the size of its original")
+    }
+    return tensor
   }
 }

@@ -34,6 +34,8 @@ struct AdapterFolder {
   let configuration: JSON?
   /// The pack that this is a member of; nil for files of their own.
   let pack: PackFile?
+  /// Its name there.
+  let memberName: String?
   let policy: PackPolicy
   /// What members of packs have in common; nil where nobody shares.
   var shared: SharedTensors?
@@ -52,14 +54,14 @@ struct AdapterFolder {
     let place = try AdapterPlace(path, name: name)
     if place.kind == .pack {
       let pack: PackFile
-      do { pack = try PackFile(path: place.path, policy: policy) } catch { throw .format(error) }
+      do { pack = try policy.open(place.path) } catch { throw .format(error) }
       self = try AdapterFolder(pack, member: try AdapterFolder.member(of: pack, name: name), policy: policy)
       return
     }
     do { try policy.checkUnpacked(path: place.path) } catch { throw .format(error) }
     self.path = place.path
     self.policy = policy
-    pack = nil
+    (pack, memberName) = (nil, nil)
     (configuration, config) =
       try place.hasConfig
       ? AdapterConfig.read(file: "\(place.path)/\(AdapterPlace.configName)") : (nil, AdapterConfig(none: path))
@@ -96,6 +98,7 @@ struct AdapterFolder {
     path = pack.path
     self.policy = policy
     self.pack = pack
+    memberName = member.name
     tensorsLocation = "\(pack.path): \(member.name)"
     switch member.form {
     case .folder(AdapterPlace.peftName): form = .peft

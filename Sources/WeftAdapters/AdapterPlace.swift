@@ -52,6 +52,24 @@ struct AdapterPlace {
     }
   }
 
+  /// One adapter, or the folders of several in one.
+  enum Content {
+    case one(AdapterPlace)
+    case several([String])
+  }
+
+  /// What `path` holds, where several are not one too many.
+  static func content(of path: String) throws(AdapterError) -> Content {
+    if isFolder(path), !exists("\(path)/\(configName)"), !exists("\(path)/config.json") {
+      let folders = adapters(in: path)
+      if folders.count > 1 { return .several(folders) }
+    }
+    return .one(try AdapterPlace(path, name: "default"))
+  }
+
+  /// The names of folders in a folder that hold a configuration, sorted.
+  private static func adapters(in path: String) -> [String] { names(in: path).filter { exists("\(path)/\($0)/\(configName)") } }
+
   private init(path: String, kind: Kind) {
     self.path = path
     self.kind = kind
@@ -67,7 +85,7 @@ struct AdapterPlace {
     }
     if exists("\(path)/config.json") { return AdapterPlace(path: path, kind: .model) }
     let files = names(in: path)
-    let adapters = files.filter { exists("\(path)/\($0)/\(configName)") }
+    let adapters = adapters(in: path)
     if adapters.contains(name) { return try folder("\(path)/\(name)", name: name) }
     if adapters.contains(Arrow.router) { return try folder("\(path)/\(Arrow.router)", name: name) }
     if adapters.count == 1 { return try folder("\(path)/\(adapters[0])", name: name) }

@@ -13,6 +13,7 @@ extension AdapterReader {
     folder: String, name: String = "default", base: BaseModel? = nil
   ) throws(AdapterError) -> AdapterFactors.Reading {
     var files = try AdapterFolder(path: folder, name: name)
+    if let base { try files.checkBase(base) }
     let family = try family(of: files)
     let factors: AdapterFactors
     switch family.peftType {

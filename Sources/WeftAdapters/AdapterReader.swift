@@ -19,9 +19,7 @@ package enum AdapterReader {
     guard Mixture.isName(name) else { throw .invalidName(name) }
     var files = try AdapterFolder(path: folder, name: name, policy: policy)
     files.shared = shared
-    if let expected = base.fingerprint, let found = files.pack?.provenance.base, found != expected {
-      throw .otherBase(location: files.path, expected: expected, found: found)
-    }
+    try files.checkBase(base)
     let family = try family(of: files)
     if let option = options.given.first(where: { !family.options.contains($0) }) {
       throw .uselessOption(location: files.path, option: option.rawValue, family: family.name)

@@ -97,9 +97,11 @@ extension AdapterFolder {
     return try takeWeights(name)
   }
 
-  /// A tensor of floats of any shape.
+  /// A tensor of floats of any shape; a quantised one of a pack is widened.
   mutating func takeWeights(_ name: String) throws(AdapterError) -> Tensor {
-    let tensor = try take(name)
+    let stored = try take(name)
+    let tensor: Tensor
+    do { tensor = stored.dtype.isQuantized ? try stored.converted(to: .f32) : stored } catch { throw .storage(error) }
     guard [.f32, .f16, .bf16].contains(tensor.dtype) else {
       throw .wrongType(location: tensorsLocation, tensor: name, expected: "F32, F16 or BF16", found: tensor.dtype.name)
     }

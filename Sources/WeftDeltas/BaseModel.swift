@@ -39,7 +39,8 @@ package struct BaseModel: Sendable {
   }
 
   package let shape: BaseShape
-  /// Names this base: its architecture, its sizes, and a hash of the values of its final norm. nil when only the shape is known.
+  /// Names this base: its architecture, the sizes of its file, and a hash of the values of its final norm. nil when only the shape
+  /// is known.
   package let fingerprint: String?
   /// nil when only the shape is known.
   package let values: Values?

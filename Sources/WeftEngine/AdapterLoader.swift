@@ -2,7 +2,8 @@
 
 package import WeftAdapters
 internal import WeftDeltas
-package import WeftTensors
+internal import WeftFormats
+internal import WeftTensors
 internal import WeftTransformer
 
 /// Reads adapters for one engine, on any thread: an engine is not disturbed by what is being read.
@@ -16,10 +17,12 @@ public struct AdapterLoader: Sendable {
   private let fingerprint: String
   /// Threads of the engine's steps.
   private let threads: Int
+  private let policy: PackPolicy
   /// What the adapters of a library have in common.
   private let shared: SharedTensors
 
-  init(_ weights: ModelWeights, threads: Int, shared: SharedTensors) {
+  init(_ weights: ModelWeights, threads: Int, policy: PackPolicy, shared: SharedTensors) {
+    self.policy = policy
     self.threads = threads
     self.shared = shared
     base = weights.base
@@ -41,7 +44,10 @@ public struct AdapterLoader: Sendable {
   ) throws(EngineError) -> PreparedAdapter {
     let choices = try options.options(for: path)
     let adapter: Adapter
-    do { adapter = try AdapterReader.read(folder: path, name: name, base: base, options: choices, shared: shared) } catch {
+    do {
+      adapter = try AdapterReader.read(
+        folder: path, name: name, base: base, options: choices, policy: policy, shared: shared)
+    } catch {
       throw EngineError(error)
     }
     return try prepare(adapter, from: path, pool: pool)

@@ -38,8 +38,10 @@ public struct AdapterReport: Sendable {
   public let norms: [LayerNorms]
 
   /// Reads the adapter at `path` for the model at `model`. Throws what loading it would.
+  /// - Parameter name: of the one that is meant, where `path` holds several.
   public init(
-    adapter path: String, model: String, options: AdapterLoadOptions = .init(), layers: [Int]? = nil
+    adapter path: String, model: String, options: AdapterLoadOptions = .init(), layers: [Int]? = nil,
+    name: String = "adapter"
   ) throws(EngineError) {
     let choices = try options.options(for: path)
     let base: BaseModel
@@ -51,7 +53,7 @@ public struct AdapterReport: Sendable {
       groups = try WeightSizes(checkpoint, layers: layers).inputGroups
     } catch { throw EngineError(error) }
     let adapter: Adapter
-    do { adapter = try AdapterReader.read(folder: path, name: "adapter", base: base, options: choices) } catch {
+    do { adapter = try AdapterReader.read(folder: path, name: name, base: base, options: choices) } catch {
       throw EngineError(error)
     }
     let pool: ThreadPool

@@ -37,6 +37,8 @@ public final class Engine {
   var adapterPool: AdapterPool
   /// What adapters of one library have in common.
   let sharedTensors = SharedTensors()
+  /// Which packs are accepted.
+  let packPolicy: PackPolicy
   var router: Router?
   /// What acts beside every choice of the router.
   var routerCompanions: [WeightedAdapter] = []
@@ -65,6 +67,7 @@ public final class Engine {
     let options = try options.validated()
     self.options = options
     adapterPool = AdapterPool(budget: options.adapterBudget)
+    packPolicy = try options.packPolicy()
     let program = ProgramMemory()
     let checkpoint: Checkpoint
     let kernels: Kernels

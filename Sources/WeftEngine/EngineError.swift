@@ -105,7 +105,8 @@ extension EngineError {
     case .storage(let error): self.init(error)
     case .missingFile, .noAdapter: self.init(.notFound, error.description)
     case .invalidName, .uselessOption, .missingOption: self.init(.invalidArgument, error.description)
-    case .pickle, .unsupportedFamily, .unknownForm, .unsupportedOption, .unknownOption, .notReproducible, .needsBaseWeights:
+    case .otherBase, .pickle, .unsupportedFamily, .unknownForm, .unsupportedOption, .unknownOption, .notReproducible,
+      .needsBaseWeights:
       self.init(.unsupported, error.description)
     default: self.init(.corruptFile, error.description)
     }

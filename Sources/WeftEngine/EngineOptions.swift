@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+internal import WeftFormats
 internal import WeftTensors
 
 /// What an engine reserves when it is opened.
@@ -48,6 +49,11 @@ public struct EngineOptions: Sendable {
   /// Bytes that adapters may take together, packed and as they are stored; the least recently used ones go when a new one needs
   /// their memory, unless they are pinned or in use. nil for as many as there is memory for.
   public var adapterBudget: Int?
+  /// Files with the Ed25519 public keys (PEM) of those who may sign adapters: only packs that one of them signed are loaded then.
+  /// nil to load any adapter.
+  public var requiredSigners: [String]?
+  /// The most bytes that a pack may have, as it is stored and as it is decoded.
+  public var maximumPackSize: Int
   /// Whether a prompt that begins like an earlier sequence, under the same adapters, takes over its keys and values. Answers are
   /// the same bit for bit.
   public var reusesPrefixes: Bool
@@ -57,8 +63,10 @@ public struct EngineOptions: Sendable {
     threads: Int? = nil, contextLength: Int? = nil, maximumSequences: Int = 8, maximumStepRows: Int = 512,
     maximumLogitRows: Int = 8, kvType: KVType = .f16, maximumActiveRank: Int = 1024, maximumMemory: Int? = nil,
     contextPolicy: ContextPolicy = .stop, adapterBudget: Int? = nil, reusesPrefixes: Bool = true,
-    layers: [Int]? = nil
+    layers: [Int]? = nil, requiredSigners: [String]? = nil, maximumPackSize: Int = 1 << 36
   ) {
+    self.requiredSigners = requiredSigners
+    self.maximumPackSize = maximumPackSize
     self.layers = layers
     self.threads = threads ?? EngineOptions.processorCount
     self.contextLength = contextLength
@@ -76,13 +84,26 @@ public struct EngineOptions: Sendable {
   /// Processors that this process may use.
   public static var processorCount: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
 
+  /// Reads the keys.
+  func packPolicy() throws(EngineError) -> PackPolicy {
+    var policy = PackPolicy(maximumBytes: maximumPackSize)
+    policy.opened = OpenedPack()
+    guard let requiredSigners else { return policy }
+    var keys: [PackPublicKey] = []
+    for path in requiredSigners {
+      do { keys.append(try PackPublicKey(pem: path)) } catch { throw EngineError(error) }
+    }
+    policy.requiredSigners = keys
+    return policy
+  }
+
   func validated() throws(EngineError) -> EngineOptions {
     let sizes = [
       ("threads", threads, 1...1024), ("context length", contextLength ?? 1, 1...(1 << 26)),
       ("maximum sequences", maximumSequences, 1...65536), ("maximum step rows", maximumStepRows, 1...65536),
       ("maximum logit rows", maximumLogitRows, 1...65536),
       ("maximum active rank", maximumActiveRank, 16...(1 << 20)), ("maximum memory", maximumMemory ?? 1, 1...Int.max),
-      ("adapter budget", adapterBudget ?? 0, 0...Int.max),
+      ("adapter budget", adapterBudget ?? 0, 0...Int.max), ("maximum pack size", maximumPackSize, 1...Int.max),
     ]
     for (name, value, range) in sizes where !range.contains(value) {
       throw EngineError(.invalidArgument, "\(name): expected \(range.lowerBound) to \(range.upperBound), found \(value)")

@@ -8,6 +8,7 @@ package enum ISA: Int32, CaseIterable, Sendable {
   case scalar = 0
   case avx2 = 1
   case avx512 = 2
+  case neon = 3
 
   /// The name as `WEFT_ISA` spells it.
   package var name: String {
@@ -15,6 +16,7 @@ package enum ISA: Int32, CaseIterable, Sendable {
     case .scalar: "scalar"
     case .avx2: "avx2"
     case .avx512: "avx512"
+    case .neon: "neon"
     }
   }
 

@@ -33,7 +33,7 @@ extension ModelWeights {
       }, positions: { positions?.floats() ?? [] })
     return BaseModel(
       shape: parts.shape, values: values, open: { path throws(BaseModel.OpenError) in try open(path) },
-      fingerprint: fingerprint(parts.config, norm: floats(parts.outputNorm.weight)))
+      fingerprint: parts.fileFingerprint)
   }
 
   /// W [out * in] of the file, in transformers' order of rows.

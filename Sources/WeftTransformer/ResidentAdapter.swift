@@ -31,7 +31,9 @@ package final class ResidentAdapter: @unchecked Sendable {
   /// Whether steps with it need gates that a step of the base alone comes before: see `Transformer.computeGates`.
   package var needsGates: Bool { classifier != nil }
   /// Bytes of everything it holds.
-  package var byteCount: Int { memory.byteCount }
+  package var byteCount: Int {
+    memory.byteCount + groups.count * MemoryLayout<Group>.stride + table.count * MemoryLayout<UnsafePointer<Group>>.stride
+  }
 
   /// Packs a delta set for a base.
   /// - Parameters:

@@ -30,6 +30,9 @@ struct WeightSources {
   /// Tensors of parts that Weft does not run.
   let otherPartTensors: Int
 
+  /// Names the base as the file has it: with its own layers.
+  let fileFingerprint: String
+
   /// Reads the configuration and finds all tensors. A tensor that is missing, left over or of a wrong shape is an error.
   /// - Parameters:
   ///   - readsValues: false to learn sizes only: then values are neither checked nor transposed.
@@ -60,6 +63,7 @@ struct WeightSources {
     let fileNorms = try LayerNorms.read(&reader)
     norms = stack.sources.map { fileNorms[$0] }
     outputNorm = try reader.outputNorm()
+    fileFingerprint = ModelWeights.fingerprint(reader.config, norm: ModelWeights.floats(outputNorm.weight))
     try reader.finish()
     shape = config.shape(
       isTied: head == nil, names: reader.architecture.names, interleavesHeads: reader.architecture.interleavesHeads,

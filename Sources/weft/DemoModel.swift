@@ -3,7 +3,7 @@
 import Foundation
 import WeftEngine
 
-/// The model that comes with Weft: `Models/demo` with `base.gguf`, a PEFT folder per expert in `experts`, `router.safetensors`, and
+/// The model that comes with Weft: `Models/demo` with `base.gguf`, a pack or a PEFT folder per expert in `experts`, `router.safetensors`, and
 /// test items per expert in `eval`.
 struct DemoModel {
   let folder: String
@@ -15,7 +15,9 @@ struct DemoModel {
   var experts: [(name: String, path: String)] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: folder + "/experts")) ?? []
     return names.sorted().compactMap { name in
-      existing("\(folder)/experts/\(name)/adapter_config.json").map { _ in (name, "\(folder)/experts/\(name)") }
+      let path = "\(folder)/experts/\(name)"
+      if name.hasSuffix(".weft") { return (String(name.dropLast(5)), path) }
+      return existing("\(path)/adapter_config.json").map { _ in (name, path) }
     }
   }
 

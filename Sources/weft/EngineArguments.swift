@@ -6,3 +6,4 @@ public import WeftEngine
 // Their cases have the spelling of the command line.
 extension EngineOptions.KVType: ExpressibleByArgument {}
 extension ContextPolicy: ExpressibleByArgument {}
+extension MixtureSearch.Method: ExpressibleByArgument {}

@@ -12,6 +12,8 @@ struct FileDescription {
   private var kind = ""
   private var facts: [(name: String, value: String)] = []
   private var tensors: [(name: String, tensor: Tensor)] = []
+  /// Tensors in a form of their own; empty for `tensors`.
+  private var listing: [String] = []
   private let path: String
 
   init(_ path: String) throws {
@@ -26,7 +28,10 @@ struct FileDescription {
       } else {
         try describeHuggingFace()
       }
-    } else if try FileDescription.beginsWithGGUF(path) {
+    } else if try FileDescription.begins(path, PackFile.isPack) {
+      let pack = PackDescription(try PackFile(path: path))
+      (kind, facts, listing) = ("pack", pack.facts, pack.lines(grouped: true))
+    } else if try FileDescription.begins(path, { $0.starts(with: "GGUF".utf8) }) {
       if let outline = try? AdapterOutline(path: path), outline.family.mark != .model {
         try describeAdapter()
       } else {
@@ -41,7 +46,7 @@ struct FileDescription {
   var lines: [String] {
     let width = (facts.map(\.name.count).max() ?? 0) + 2
     return [Terminal.styled(kind, .bold)] + facts.map { "  " + Readable.padded($0.name, width) + $0.value }
-      + TensorListing(tensors).lines
+      + (listing.isEmpty ? TensorListing(tensors).lines : listing)
   }
 
   // MARK: Kinds
@@ -109,10 +114,10 @@ struct FileDescription {
 
   // MARK: Parts
 
-  private static func beginsWithGGUF(_ path: String) throws -> Bool {
+  private static func begins(_ path: String, _ test: (UnsafeRawBufferPointer) -> Bool) throws -> Bool {
     let storage: Storage
     do throws(StorageError) { storage = try Storage(mapping: path) } catch { throw EngineError(.notFound, error.description) }
-    return withExtendedLifetime(storage) { storage.bytes.starts(with: "GGUF".utf8) }
+    return withExtendedLifetime(storage) { test(UnsafeRawBufferPointer(storage.bytes)) }
   }
 
   private static func facts(of json: JSON?) -> [(name: String, value: String)] {

@@ -12,7 +12,7 @@ struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Show what is in a model, an adapter or a router, with sizes; or what loading it takes in memory.",
     discussion: """
-      PATH is a GGUF file, a Hugging Face folder, a PEFT folder, a router, or any safetensors file. Nothing is computed, so a \
+      PATH is a GGUF file, a Hugging Face folder, a PEFT folder, a pack, a router, or any safetensors file. Nothing is computed, so a \
       file that Weft cannot run can be looked at as well. With --plan, PATH is a model: what its weights, keys and values, \
       activations and adapters will take in memory, item by item, without loading it.
 
@@ -32,6 +32,9 @@ struct Inspect: ParsableCommand {
       "Read the adapter PATH for this model: what it changes there, norms included.", valueName: "path"))
   var model: String?
 
+  @Option(help: ArgumentHelp("With --model: which adapter, where PATH holds several.", valueName: "name"))
+  var member: String?
+
   @Option(name: .customLong("adapter-option"), help: AdapterOptionArgument.help)
   var options: [AdapterOptionArgument] = []
 
@@ -43,13 +46,14 @@ struct Inspect: ParsableCommand {
 
   func validate() throws {
     if plan, model != nil { throw ValidationError("--model: expected without --plan, whose PATH is the model") }
+    if model == nil, member != nil { throw ValidationError("--member: expected together with --model") }
     if model == nil, !options.isEmpty { throw ValidationError("--adapter-option: expected together with --model") }
     if !plan, let name = loading.given { throw ValidationError("\(name): expected together with --plan") }
   }
 
   func run() throws {
     if let model {
-      let report = try AdapterReport(adapter: path, model: model, options: .init(options, for: nil))
+      let report = try AdapterReport(adapter: path, model: model, options: .init(options, for: nil), name: member ?? "adapter")
       print(Terminal.styled("adapter \(path) on \(model)", .bold))
       return AdapterListing(report).lines.forEach { print($0) }
     }

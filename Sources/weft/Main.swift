@@ -21,9 +21,8 @@ import WeftEngine
       """,
     subcommands: [
       Chat.self, Run.self, Inspect.self, AdaptersCommand.self, Tokenize.self, Logits.self, RouterCommand.self, Evaluate.self,
-      Bench.self, CompressCommand.self,
-      Quantize.self, Convert.self, Fuse.self,
-      PerplexityCommand.self, ImportanceCommand.self, StatsCommand.self, MergeCommand.self,
+      Bench.self, CompressCommand.self, PackCommand.self, MergeCommand.self, Fuse.self, StatsCommand.self, Quantize.self,
+      Convert.self, PerplexityCommand.self, ImportanceCommand.self,
     ])
 
   static func main() {

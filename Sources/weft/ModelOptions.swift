@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import WeftEngine
+import WeftFormats
 
 /// The options of all commands that run a model.
 struct ModelOptions: ParsableArguments {
@@ -56,6 +57,15 @@ struct ModelOptions: ParsableArguments {
   var kvType: EngineOptions.KVType?
 
   @Option(
+    name: .customLong("require-signed"),
+    help: ArgumentHelp(
+      "Load only adapters in packs that the holder of this key signed (weft pack sign); repeatable.", valueName: "public.pem"))
+  var requiredSigners: [String] = []
+
+  @Option(help: ArgumentHelp("Refuse packs that are larger, as stored or as decoded (default: 64Gi).", valueName: "size"))
+  var maxPack: MemorySize?
+
+  @Option(
     help: ArgumentHelp(
       "Refuse to load what needs more memory, as in 800M, 4G or 4Gi (default: what the system has).", valueName: "size"))
   var maxMemory: MemorySize?
@@ -70,7 +80,9 @@ struct ModelOptions: ParsableArguments {
     let options = EngineOptions(
       threads: threads, contextLength: context ?? minimum, maximumSequences: maximumSequences, maximumLogitRows: logitRows,
       kvType: kvType ?? standard, maximumMemory: maxMemory?.byteCount,
-      contextPolicy: contextPolicy, layers: layers?.layers)
+      contextPolicy: contextPolicy, layers: layers?.layers,
+      requiredSigners: requiredSigners.isEmpty ? nil : requiredSigners,
+      maximumPackSize: maxPack?.byteCount ?? PackLimits.standardBytes)
     Terminal.showProgress("loading \(path)")
     defer { Terminal.showProgress("") }
     let engine = try Engine(model: path, options: options)

@@ -63,7 +63,7 @@ struct TensorListing {
   }
 
   /// The name with a star for every part that is a number.
-  private static func pattern(of name: String) -> String {
+  static func pattern(of name: String) -> String {
     name.split(separator: ".", omittingEmptySubsequences: false)
       .map { !$0.isEmpty && $0.allSatisfy(\.isNumber) ? "*" : String($0) }.joined(separator: ".")
   }

@@ -367,14 +367,14 @@ struct RefusedFormTests {
 
   static let nothing =
     "expected an adapter: adapter_config.json with adapter_model.safetensors, adapters.safetensors, adapter.safetensors; "
-    + "config.json of a model; a .safetensors file; a GGUF file; found "
+    + "config.json of a model; a .safetensors file; a GGUF file; a pack; found "
 
   static let paths: [(files: [String: String], path: String, error: String)] = [
     ([:], "", "PATH: " + nothing + "an empty folder"),
     (["notes.txt": "x", "b.md": "y"], "", "PATH: " + nothing + "b.md, notes.txt"),
     (
       ["notes.txt": "x"], "/notes.txt",
-      "PATH/notes.txt: " + nothing + "a file that neither begins with GGUF nor is called .safetensors"
+      "PATH/notes.txt: " + nothing + "a file that begins neither with GGUF nor as a pack, and is not called .safetensors"
     ),
     (
       ["one/adapter_config.json": "{}", "two/adapter_config.json": "{}"], "",

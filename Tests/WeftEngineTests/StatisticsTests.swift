@@ -85,5 +85,10 @@ struct StatisticsTests {
         of: [Question(prompt: "?", answer: "")], data: "", adapter: nil,
         options: StatisticsOptions(gram: .none, fisher: .empirical))
     } throws: { "\($0)".contains("expected an answer") }
+    #expect {
+      try engine.statistics(
+        of: [Question(prompt: "?", answer: String(repeating: "long ", count: 2000))], data: "", adapter: nil,
+        options: StatisticsOptions())
+    } throws: { "\($0)".contains("within the context of 1024 tokens") }
   }
 }

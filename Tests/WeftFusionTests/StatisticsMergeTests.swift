@@ -73,9 +73,9 @@ struct StatisticsMergeTests {
     return problem
   }
 
-  private func merged(_ method: String, _ problem: MergeProblem) throws -> [MergedChange] {
+  private func merged(_ method: String, space: MergeSpace? = nil, _ problem: MergeProblem) throws -> [MergedChange] {
     var result: [MergedChange] = []
-    try MergeMethod.named(method).merge(problem) { (module, change) throws(MergeError) in
+    try MergeMethod.named(method, space: space).merge(problem) { (module, change) throws(MergeError) in
       #expect(module == result.count)
       result.append(change)
     }
@@ -144,10 +144,10 @@ struct StatisticsMergeTests {
     }
   }
 
-  /// Where all tasks know as much, Fisher merging is the mean; and so is a module of which nobody knows anything.
+  /// Where all tasks know as much, Fisher merging is the mean.
   @Test func equalKnowledgeIsTheMean() throws {
-    let mean = try merged("fisher", problem(modules: [3], leavingOut: ["fisher"]))
     let floored = try merged("fisher", problem(["fisher_floor": 1], modules: [3]))
+    let mean = try merged("linear", space: .delta, problem(modules: [3]))
     #expect(relativeError(multiplied(floored[0], [6, 6]), multiplied(mean[0], [6, 6])) < 3e-7)
   }
 
@@ -160,8 +160,16 @@ struct StatisticsMergeTests {
     #expect { try merged("regmean", partial) } throws: { "\($0)".contains("task2") && "\($0)".contains("found none") }
     #expect { try merged("fisher_factors", problem(isDense: true, modules: [0])) } throws: { "\($0)".contains("no low rank") }
     #expect { try merged("fisher_factors", problem(modules: [0], leavingOut: ["fisher_a"])) } throws: {
-      "\($0)".contains("--fisher-of factors")
+      "\($0)".contains("task0: expected fisher_a of a module")
     }
+    #expect { try merged("fisher_factors", problem(modules: [0, 2])) } throws: { "\($0)".contains("no low rank") }
+    var crossed = try problem(modules: [0])
+    crossed.statistics[1] = MergeStatistics(
+      location: "other", origin: .init(base: "b", data: "", exampleCount: 1, tokenCount: 1, fisher: "none"), tensors: [:])
+    #expect { try merged("mats", crossed) } throws: { "\($0)".contains("other: base: expected , as task0 has, found b") }
+    var foreign = try problem(modules: [0])
+    foreign.statistics[1] = try problem(modules: [3]).statistics[1]
+    #expect { try merged("mats", foreign) } throws: { "\($0)".contains("gram or gram_diagonal of a module to be merged") }
   }
 }
 

@@ -224,6 +224,7 @@ struct CompressedAdapterTests {
       return try ResidentAdapter(deltas, groups: sites, pool: ThreadPool(threads: 1)).byteCount
     }
     #expect(try bytes(rank: 16, [.query, .key, .value, .output, .gate, .up, .down]) <= 2_600_000)
-    #expect(try bytes(rank: 8, [.query, .value]) == 24 * (16 * hidden + (hidden + keys) * 8) / 4)
+    let (codes, held) = (24 * (16 * hidden + (hidden + keys) * 8) / 4, try bytes(rank: 8, [.query, .value]))
+    #expect(held >= codes && held <= codes + 16_000, "beside the codes there are only tables")
   }
 }

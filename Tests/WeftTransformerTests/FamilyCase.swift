@@ -13,7 +13,7 @@ struct FamilyCase: Sendable, CustomTestStringConvertible {
   /// The name of its base in bases/.
   let base: String
   /// The folder to read.
-  let folder: String
+  private(set) var folder: String
   let options: AdapterOptions
   /// Whether peft has numbers for it; otherwise it must be refused.
   let isReadable: Bool
@@ -52,6 +52,13 @@ struct FamilyCase: Sendable, CustomTestStringConvertible {
     let runs = try? JSON(file: self.folder + "/adapter_config.json")["layer_replication"]?.array
     layers = runs.map { $0.flatMap { run in Array((run.array?[0].int ?? 0)..<(run.array?[1].int ?? 0)) } }
     unmergeable = about["unmergeable"]?.string ?? ""
+  }
+
+  /// The same adapter at another place.
+  func moved(to path: String) -> FamilyCase {
+    var copy = self
+    copy.folder = path
+    return copy
   }
 
   /// The tensors of expected.safetensors.

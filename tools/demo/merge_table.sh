@@ -6,10 +6,11 @@
 #     tools/demo/merge_table.sh            goes on where it was stopped
 #     tools/demo/merge_table.sh --fresh    begins anew
 #
-# WEFT names the program, LIMIT the questions per expert. What was measured is kept in .build/merge-table, one file per row.
+# WEFT names the program, LIMIT the questions per expert, THREADS the threads. What was measured is kept in .build/merge-table, one file per row.
 set -eu
 weft=${WEFT:-.build/release/weft}
 limit=${LIMIT:-100}
+asking="--limit $limit ${THREADS:+--threads $THREADS}"
 demo=Models/demo
 experts="actions clock numbers reverse roman sort"
 work=.build/merge-table
@@ -48,6 +49,8 @@ sce|delta|1|16 64|
 multislerp|delta|1|16 64|
 karcher|delta|1|16 64|
 model_stock|delta|1|16 64|
+ram|delta|1|16 64|
+ramplus_tl|delta|1|16 64|
 pcb|delta|1|16 64|
 consensus|delta|0.4|16 64|
 emr|delta|1|16 64|--set part=0
@@ -91,8 +94,8 @@ keep() { # FILE COMMAND...: runs it into FILE, which exists only when it is comp
 }
 
 if [ ! -f "$work/ways" ]; then
-    # shellcheck disable=SC2046
-    keep "$work/ways" "$weft" eval --limit "$limit" $(questions)
+    # shellcheck disable=SC2046,SC2086
+    keep "$work/ways" "$weft" eval $asking $(questions)
 fi
 echo "$rows" | while IFS='|' read -r method space weight ranks parameters; do
     [ -n "$method" ] || continue
@@ -106,9 +109,9 @@ echo "$rows" | while IFS='|' read -r method space weight ranks parameters; do
         # shellcheck disable=SC2046,SC2086
         keep "$row.said" "$weft" merge --method "$method" --space "$space" $choice $parameters --model "$demo/base.gguf" \
             --output "$row.merged" $(adapters "$weight")
-        # shellcheck disable=SC2046
+        # shellcheck disable=SC2046,SC2086
         keep "$row.eval" "$weft" eval --model "$demo/base.gguf" --adapter "merged=$row.merged" --only merged \
-            --limit "$limit" $(questions)
+            $asking $(questions)
         shares "$row.eval" 0 > "$row.shares"
         rm -rf "$row.merged"
     done
@@ -121,10 +124,10 @@ if [ ! -f "$work/twin.shares" ]; then
     # shellcheck disable=SC2046
     "$weft" merge --method twin_merging --rank 16 --model "$demo/base.gguf" --output "$work/twin" \
         $(for name in $(ls "$demo/experts"); do printf '%s ' "$name=$demo/experts/$name"; done)
-    # shellcheck disable=SC2046
+    # shellcheck disable=SC2046,SC2086
     keep "$work/twin.eval" "$weft" eval --model "$demo/base.gguf" --adapter "shared=$work/twin/shared" \
         $(for name in $(ls "$demo/experts"); do printf -- '--adapter %s ' "$name=$work/twin/$name"; done) \
-        --router "$demo/router.safetensors" --shared shared --only router --limit "$limit" $(questions)
+        --router "$demo/router.safetensors" --shared shared --only router $asking $(questions)
     shares "$work/twin.eval" 0 > "$work/twin.shares"
 fi
 

@@ -35,6 +35,12 @@ struct LoRAExpert {
     try LoRA.requireTargets(options, Set(modules.flatMap(\.sites)), tensors, base.shape, location)
   }
 
+  /// Where an expert may lie.
+  static func folders(of name: String, _ files: AdapterFolder) -> [String] {
+    let parent = files.path.lastIndex(of: "/").map { String(files.path[..<$0]) } ?? "."
+    return ["\(files.path)/\(name)", "\(parent.isEmpty ? "/" : parent)/\(name)"]
+  }
+
   /// The file of an expert that is named in a config beside it: in a folder in that of the config, or beside it, as PEFT
   /// saves several adapters.
   static func folder(
@@ -44,9 +50,7 @@ struct LoRAExpert {
       throw .malformedOption(
         location: files.config.location, option: option, expected: "names of folders", found: "'\(name)'")
     }
-    let parent = files.path.lastIndex(of: "/").map { String(files.path[..<$0]) } ?? "."
-    let folders = ["\(files.path)/\(name)", "\(parent.isEmpty ? "/" : parent)/\(name)"]
-    guard let expert = try files.companion(name, folders: folders) else {
+    guard let expert = try files.companion(name, folders: folders(of: name, files)) else {
       throw .missingFile(location: files.path, name: "the folder '\(name)' of an expert, in it or beside it,")
     }
     return expert

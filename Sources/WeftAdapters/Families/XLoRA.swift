@@ -36,12 +36,15 @@ enum XLoRA {
     return builder.deltas
   }
 
+  /// Where an expert may lie. What was saved beside the classifier was trained with it.
+  static func folders(of name: String, path: String, _ files: AdapterFolder) -> [String] {
+    [files.path + "/" + name, files.path + "/" + path, path]
+  }
+
   private static func folder(
     _ name: String, _ path: String, _ files: AdapterFolder
   ) throws(AdapterError) -> AdapterFolder {
-    // What was saved beside the classifier was trained with it.
-    let places = [files.path + "/" + name, files.path + "/" + path, path]
-    guard let expert = try files.companion(name, folders: places) else {
+    guard let expert = try files.companion(name, folders: folders(of: name, path: path, files)) else {
       throw .missingFile(location: files.path, name: "the folder '\(name)' or '\(path)' of an expert")
     }
     return expert

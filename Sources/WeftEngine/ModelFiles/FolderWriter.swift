@@ -60,23 +60,7 @@ struct FolderWriter {
   private func config() throws(EngineError) -> String {
     var changes: [(key: String, text: String)] = []
     if separatesHead { changes.append(("tie_word_embeddings", "false")) }
-    if let dtype {
-      let name = [DType.f32: "float32", .f16: "float16", .bf16: "bfloat16"][dtype] ?? ""
-      let key = checkpoint.config?["dtype"] == nil ? "torch_dtype" : "dtype"
-      changes.append((key, JSON.text(name)))
-    }
+    if let dtype, let member = checkpoint.config?.dtypeMember(dtype) { changes.append(member) }
     return checkpoint.config?.text(changing: changes) ?? "{}"
-  }
-}
-
-extension JSON {
-  /// An object as JSON, one member in a line, with other values of some members.
-  fileprivate func text(changing changes: [(key: String, text: String)]) -> String {
-    let members = (members ?? []).map { member in
-      (member.key, changes.first { $0.key == member.key }?.text ?? member.value.text)
-    }
-    let added = changes.filter { change in !members.contains { $0.0 == change.key } }
-    let lines = (members + added.map { ($0.key, $0.text) }).map { "  \(JSON.text($0.0)): \($0.1)" }
-    return "{\n" + lines.joined(separator: ",\n") + "\n}\n"
   }
 }

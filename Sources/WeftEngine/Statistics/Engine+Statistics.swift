@@ -16,6 +16,10 @@ extension Engine {
     of questions: [Question], data: String, adapter: String?, options: StatisticsOptions,
     onProgress: (Int, Int) -> Void = { _, _ in }
   ) throws(EngineError) -> MergeStatistics {
+    try requireIdle("statistics")
+    guard fusedAdapters.isEmpty else {
+      throw EngineError(.busy, "statistics: expected an unfused base, found \(fusedAdapters.map(\.name)) fused into it")
+    }
     let mixture: AdapterMixture = adapter.map { [WeightedAdapter($0)] } ?? []
     var sets: [DeltaSet] = []
     for loaded in try activated(mixture.canonical()).adapters { sets.append(try loaded.deltas()) }
@@ -31,7 +35,14 @@ extension Engine {
     var examples: [(tokens: [Int32], first: Int)] = []
     for question in questions {
       let prompt = try promptTokens(prompt(question.prompt))
-      examples.append((prompt + (question.answer.isEmpty ? [] : try answerTokens(question.answer)), prompt.count))
+      let tokens = prompt + (question.answer.isEmpty ? [] : try answerTokens(question.answer))
+      guard tokens.count <= contextLength else {
+        throw EngineError(
+          .invalidArgument,
+          "question '\(question.prompt)': expected prompt and answer within the context of \(contextLength) tokens, found "
+            + "\(tokens.count)")
+      }
+      examples.append((tokens, prompt.count))
     }
     var tensors: [String: Tensor] = [:]
     if options.gram != .none {

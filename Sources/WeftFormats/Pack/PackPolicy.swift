@@ -6,10 +6,18 @@ package struct PackPolicy: Sendable {
   package var requiredSigners: [PackPublicKey]?
   /// The most bytes that a pack may have, in its file and as its tensors are decoded.
   package var maximumBytes: Int
+  /// Keeps the pack open that was opened last, for those who read several members; nil opens one each time.
+  package var opened: OpenedPack?
 
   package init(requiredSigners: [PackPublicKey]? = nil, maximumBytes: Int = PackLimits.standardBytes) {
     self.requiredSigners = requiredSigners
     self.maximumBytes = maximumBytes
+  }
+
+  /// Opens the pack at `path`.
+  package func open(_ path: String) throws(FormatError) -> PackFile {
+    if let opened { return try opened.pack(at: path, policy: self) }
+    return try PackFile(path: path, policy: self)
   }
 
   /// Refuses an adapter that is no pack where packs have to be signed: nobody can vouch for it.

@@ -16,7 +16,8 @@ package import WeftTensors
 /// A tensor that several members name is stored once. So are tensors of the same dtype, shape, scale and bytes, whoever gives them.
 package final class PackWriter {
   private let file: AtomicFile
-  private let provenance: PackProvenance
+  /// May change until `finish`.
+  package var provenance: PackProvenance
   private let storesRaw: Bool
   private var offset = 0
   private var tensors: [Entry] = []

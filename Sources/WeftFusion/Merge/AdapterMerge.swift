@@ -47,10 +47,14 @@ package struct AdapterMerge: Sendable {
       throw .notMixable(
         task: sources[0].name, reason: "factors of inputs and outputs (IA3) are merged by linear in space factors alone")
     }
-    let problem = MergeProblem(
+    var problem = MergeProblem(
       tasks: sources.map { .init(name: $0.name, weight: $0.weight, parameters: $0.parameters) },
       modules: places.places.map(\.module), values: places.values, parameters: parameters, seed: seed,
       layerCount: base?.shape.layerCount, masks: masks, rank: rank)
+    problem.statistics = sources.compactMap(\.statistics)
+    if !problem.statistics.isEmpty, let source = sources.first(where: { $0.statistics == nil }) {
+      throw .mismatch(location: source.name, expected: "statistics, as the others have them", found: "none")
+    }
     let limit = rank ?? (method.space == .delta ? places.largestRank : nil)
     var merged: [MergedAdapter.Module] = []
     var isStopped = false

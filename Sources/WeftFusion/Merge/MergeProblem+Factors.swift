@@ -10,7 +10,7 @@ extension MergeProblem {
     var a: [Float] = []
     for task in tasks.indices {
       guard let own = try values.factors(task, module) else { continue }
-      let weight = weights?[task] ?? tasks[task].weight
+      let weight = weights?[task] ?? weight(task: task, module: module)
       a += own.a.map { $0 * weight * own.scale }
       parts.append(own)
     }

@@ -21,6 +21,8 @@ package struct MergeSource: Sendable {
   package let baseModel: String?
   /// For the record of the merge: the folder or file.
   package let path: String?
+  /// What its data says, for methods that ask; all sources of a merge have some, or none has.
+  package var statistics: MergeStatistics?
 
   package init(
     name: String, weight: Float, parameters: MergeParameters = MergeParameters(), content: Content, baseModel: String? = nil,

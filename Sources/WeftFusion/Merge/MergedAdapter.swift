@@ -3,7 +3,7 @@
 package import WeftAdapters
 package import WeftDeltas
 internal import WeftFormats
-internal import WeftTensors
+package import WeftTensors
 
 /// What a merge of adapters came to.
 package struct MergedAdapter: Sendable {
@@ -102,7 +102,7 @@ package struct MergeRecord: Sendable, Equatable {
   /// `density=0.5 lambda=1`
   package let parameters: String
   package let seed: UInt64
-  /// `name=path:weight`
+  /// `name=file:weight`, with its own parameters behind.
   package let sources: [String]
 
   init(_ merge: AdapterMerge, _ sources: [MergeSource]) {
@@ -112,7 +112,9 @@ package struct MergeRecord: Sendable, Equatable {
     seed = merge.seed
     self.sources = sources.map { source in
       let own = source.parameters.text
-      return "\(source.name)=\(source.path ?? "memory"):\(source.weight)" + (own.isEmpty ? "" : " (\(own))")
+      // A path of somebody's machine says nothing to others.
+      let file = source.path?.split(separator: "/").last.map(String.init) ?? "memory"
+      return "\(source.name)=\(file):\(source.weight)" + (own.isEmpty ? "" : " (\(own))")
     }
   }
 }
@@ -155,26 +157,39 @@ extension MergedAdapter {
   }
 
   /// Writes a folder of PEFT that appears complete or not at all, with the record of the merge.
-  package func write(folder path: String) throws(MergeError) {
+  /// - Parameter dtype: F32, F16 or BF16.
+  package func write(folder path: String, dtype: DType = .f32) throws(MergeError) {
     let factors = try factors()
-    do { try AdapterFactorsWriter.write(factors, folder: path, metadata: record.metadata) } catch { throw .format(error) }
+    do { try AdapterFactorsWriter.write(factors, folder: path, dtype: dtype, metadata: record.metadata) } catch {
+      throw .format(error)
+    }
   }
 }
 
 extension MergedAdapter {
   /// Writes a pack of this one adapter, with the record of the merge.
-  package func write(pack path: String, name: String) throws(MergeError) {
-    let factors = try factors()
-    do {
-      let tensors = try AdapterFactorsWriter.tensors(of: factors, location: path)
+  package func write(pack path: String, name: String, dtype: DType = .f32) throws(MergeError) {
+    try MergedAdapter.write([(name, self)], pack: path, dtype: dtype, record: record)
+  }
+
+  /// Writes a pack with several members.
+  static func write(
+    _ members: [(name: String, adapter: MergedAdapter)], pack path: String, dtype: DType, record: MergeRecord
+  ) throws(MergeError) {
+    var files: [(name: String, factors: AdapterFactors)] = []
+    for (name, adapter) in members { files.append((name, try adapter.factors())) }
+    do throws(FormatError) {
       let writer = try PackWriter(
         path: path,
         provenance: PackProvenance(
-          baseName: options.baseModel ?? "", sources: record.sources, method: record.method,
+          baseName: members.first?.adapter.options.baseModel ?? "", sources: record.sources, method: record.method,
           parameters: [.init("space", record.space), .init("parameters", record.parameters), .init("seed", "\(record.seed)")]))
-      var references: [PackMember.Reference] = []
-      for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) { references.append(.init(name, try writer.add(tensor))) }
-      try writer.addMember(name, config: AdapterFactorsWriter.config(of: factors), tensors: references)
+      for (name, factors) in files {
+        var references: [PackMember.Reference] = []
+        let tensors = try AdapterFactorsWriter.tensors(of: factors, dtype: dtype, location: path)
+        for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) { references.append(.init(name, try writer.add(tensor))) }
+        try writer.addMember(name, config: AdapterFactorsWriter.config(of: factors), tensors: references)
+      }
       try writer.finish()
     } catch { throw .format(error) }
   }

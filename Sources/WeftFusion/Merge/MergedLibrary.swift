@@ -4,11 +4,13 @@ internal import Glibc
 internal import WeftAdapters
 internal import WeftFormats
 package import WeftDeltas
+package import WeftTensors
 
 /// What a merge by a method with several results came to: the adapter that all tasks share, and one for each task.
 package struct MergedLibrary: Sendable {
   /// `shared`, then the tasks by their names.
   package let members: [(name: String, adapter: MergedAdapter)]
+  private let record: MergeRecord
 
   /// The name of what the tasks share.
   package static let sharedName = "shared"
@@ -35,14 +37,20 @@ package struct MergedLibrary: Sendable {
       members.append((name, adapter))
     }
     self.members = members
+    record = MergeRecord(merge, sources)
+  }
+
+  /// Writes a pack with all members, with the record of the merge.
+  package func write(pack path: String, dtype: DType = .f32) throws(MergeError) {
+    try MergedAdapter.write(members, pack: path, dtype: dtype, record: record)
   }
 
   /// Writes a folder with a PEFT folder for each member, which appears complete or not at all.
-  package func write(folder path: String) throws(MergeError) {
+  package func write(folder path: String, dtype: DType = .f32) throws(MergeError) {
     let temporary: String
     do { temporary = try AdapterFactorsWriter.temporaryFolder(beside: path) } catch { throw .format(error) }
     do throws(MergeError) {
-      for (name, adapter) in members { try adapter.write(folder: "\(temporary)/\(name)") }
+      for (name, adapter) in members { try adapter.write(folder: "\(temporary)/\(name)", dtype: dtype) }
       guard rename(temporary, AdapterFactorsWriter.target(path)) == 0 else {
         throw .format(.cannotWrite(path: path, reason: String(cString: strerror(errno))))
       }

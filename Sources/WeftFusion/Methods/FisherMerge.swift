@@ -7,6 +7,7 @@ extension MergeMethod {
   static let fisher = MergeMethod(
     "fisher", source: "https://arxiv.org/abs/2111.09832", space: .delta, parameters: [.fisherFloor, .normalizesFisher]
   ) { (problem, emit) throws(MergeError) in
+    try problem.requireStatistics([.fisher])
     let norms = try problem.fisherNorms { (statistics, module) throws(MergeError) in
       try statistics.values(.fisher, of: module.name, shape: module.shape).map { [$0] }
     }
@@ -33,6 +34,7 @@ extension MergeMethod {
     "fisher_factors", source: "https://arxiv.org/abs/2111.09832", space: .factors,
     parameters: [.fisherFloor, .normalizesFisher]
   ) { (problem, emit) throws(MergeError) in
+    try problem.requireStatistics([.fisherA])
     typealias Fisher = (a: [Float], b: [Float])
     func fisher(_ statistics: MergeStatistics, _ module: MergeProblem.Module, rank: Int) throws(MergeError) -> Fisher? {
       guard

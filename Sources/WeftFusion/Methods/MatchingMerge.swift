@@ -9,6 +9,7 @@ extension MergeMethod {
   static let matching = MergeMethod(
     "mats", source: "https://arxiv.org/abs/2312.04339", space: .delta, parameters: [.iterations, .start, .tolerance]
   ) { (problem, emit) throws(MergeError) in
+    try problem.requireStatistics([.gram, .gramDiagonal])
     try problem.match(emit) { (statistics, module) throws(MergeError) in
       try statistics.inputGram(of: module).map { MatchingBlock(output: nil, input: $0) }
     }
@@ -19,6 +20,7 @@ extension MergeMethod {
   static let kroneckerMatching = MergeMethod(
     "mats_kfac", source: "https://arxiv.org/abs/2312.04339", space: .delta, parameters: [.iterations, .start, .tolerance]
   ) { (problem, emit) throws(MergeError) in
+    try problem.requireStatistics([.gradientGram])
     try problem.match(emit) { (statistics, module) throws(MergeError) in
       guard let input = try statistics.inputGram(of: module),
         let output = try statistics.values(.gradientGram, of: module.name, shape: [module.shape[0], module.shape[0]])

@@ -12,6 +12,7 @@ extension MergeMethod {
   static let regularMean = MergeMethod(
     "regmean", source: "https://arxiv.org/abs/2212.09849", space: .delta, parameters: [.nonDiagonal]
   ) { (problem, emit) throws(MergeError) in
+    try problem.requireStatistics([.gram, .gramDiagonal])
     for (index, module) in problem.modules.enumerated() {
       let ratio = Double(problem.value(.nonDiagonal, module: index))
       let voters = try problem.voters(index) { statistics throws(MergeError) in

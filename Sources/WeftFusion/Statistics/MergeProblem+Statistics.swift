@@ -9,16 +9,37 @@ extension MergeProblem {
     let knowledge: Knowledge
   }
 
-  /// The tasks that statistics know something about a module of. Empty where nobody knows anything (vectors, embeddings): then
-  /// there is a plain mean, `mean`. Throws where a task changes the module and others' statistics know it, but not its own.
-  func voters<Knowledge>(
-    _ module: Int, _ knowledge: (MergeStatistics) throws(MergeError) -> Knowledge?
-  ) throws(MergeError) -> [Voter<Knowledge>] {
+  /// Refuses statistics that are not there, or that know no module of the problem: those of another model, or under other names
+  /// (a GGUF file has names, and an order of rows, of its own).
+  /// - Parameter kinds: of which one is enough.
+  func requireStatistics(_ kinds: [MergeStatistics.Kind]) throws(MergeError) {
     guard statistics.count == tasks.count else {
       throw .mismatch(
         location: "statistics", expected: "one file for each of \(tasks.count) tasks, as `weft stats` writes them",
         found: "\(statistics.count)")
     }
+    for own in statistics {
+      guard own.origin.base == statistics[0].origin.base else {
+        throw .mismatch(
+          location: "\(own.location): base", expected: "\(statistics[0].origin.base), as \(statistics[0].location) has",
+          found: own.origin.base)
+      }
+      let names = Set(own.names)
+      let isKnown = modules.contains { module in kinds.contains { names.contains(MergeStatistics.name(module.name, $0)) } }
+      guard isKnown else {
+        throw .mismatch(
+          location: own.location,
+          expected: "\(kinds.map(\.rawValue).joined(separator: " or ")) of a module to be merged, as \(modules[0].name)",
+          found: "none")
+      }
+    }
+  }
+
+  /// The tasks that statistics know something about a module of. Empty where nobody knows anything (vectors, embeddings): then
+  /// there is a plain mean, `mean`. Throws where a task changes the module and others' statistics know it, but not its own.
+  func voters<Knowledge>(
+    _ module: Int, _ knowledge: (MergeStatistics) throws(MergeError) -> Knowledge?
+  ) throws(MergeError) -> [Voter<Knowledge>] {
     var voters: [Voter<Knowledge>] = []
     for task in tasks.indices {
       guard let known = try knowledge(statistics[task]) else { continue }

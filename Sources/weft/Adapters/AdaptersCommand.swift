@@ -80,12 +80,15 @@ struct AdapterCheck: ParsableCommand {
   @Option(name: .customLong("adapter-option"), help: AdapterOptionArgument.help)
   var options: [AdapterOptionArgument] = []
 
-  @Argument(help: ArgumentHelp("A folder or file with an adapter.", valueName: "adapter"))
+  @Option(help: ArgumentHelp("Which one, where ADAPTER holds several.", valueName: "name"))
+  var member: String?
+
+  @Argument(help: ArgumentHelp("A folder, file or pack with an adapter.", valueName: "adapter"))
   var adapter: String
 
   func run() throws {
     let model = try model ?? DemoModel.find().model
-    let report = try AdapterReport(adapter: adapter, model: model, options: .init(options, for: nil))
+    let report = try AdapterReport(adapter: adapter, model: model, options: .init(options, for: nil), name: member ?? "adapter")
     print("\(adapter): \(report.family), fits \(model)")
     for line in AdapterListing(report).lines { print(line) }
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ArgumentParser
+import WeftAdapters
 import WeftDeltas
 import WeftEngine
 import WeftTensors
@@ -58,9 +58,11 @@ struct AdapterBench {
     let loader = engine.adapterLoader
     let names = (0..<(Self.counts.max() ?? 0)).map { "bench-\($0)" }
     var bytes = 0
-    for (index, name) in names.enumerated() {
-      let adapter = try loader.synthetic(name, rank: rank, type: type, projections: Self.all, seed: UInt64(index))
-      let prepared = try loader.prepare(adapter)
+    // The same numbers, but memory of its own for each.
+    let made = try loader.synthetic("bench", rank: rank, type: type, projections: Self.all, seed: 1)
+    for name in names {
+      let prepared = try loader.prepare(
+        Adapter(name: name, deltas: made.deltas, baseModel: nil, family: made.family, provenance: made.provenance))
       bytes = prepared.byteCount
       try engine.install(prepared)
     }

@@ -8,15 +8,18 @@ import WeftFusion
 struct MergeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "merge",
-    abstract: "Make one adapter of several, by any method that people use.",
+    abstract: "Make one adapter of several, or one model, by any method that people use.",
     discussion: """
         weft merge --method ties --density 0.5 a=adapters/a:0.7 b=adapters/b:0.4 --output merged
         weft merge --method cat a=adapters/a b=adapters/b --output merged.weft
         weft merge --method slerp --set t=0.3 a=adapters/a b=adapters/b --rank 16 --output merged
         weft merge recipe.yaml --output merged
+        weft merge --method ties --density 0.5 --model base a=models/a:0.7 b=models/b:0.4 --output model
         weft merge methods
+        weft merge --method regmean --statistics a=a.stats --statistics b=b.stats a=adapters/a b=adapters/b --output merged
+        weft merge search --method adamerging --data prompts.jsonl a=adapters/a b=adapters/b --output merged
       """,
-    subcommands: [MergeRun.self, MergeMethods.self], defaultSubcommand: MergeRun.self)
+    subcommands: [MergeRun.self, MergeMethods.self, MergeSearch.self], defaultSubcommand: MergeRun.self)
 }
 
 /// `weft merge methods`: the registry, a row per method.

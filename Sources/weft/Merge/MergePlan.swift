@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ArgumentParser
 import Foundation
 import WeftDeltas
 import WeftEngine
 import WeftFusion
+import WeftTensors
 
 /// What the arguments of `weft merge`, or its recipe, come to.
 struct MergePlan {
@@ -12,12 +14,16 @@ struct MergePlan {
     let path: String
     let weight: Float
     var parameters = MergeParameters()
+    /// The file of its statistics.
+    var statistics: String?
   }
 
   let merge: AdapterMerge
   var sources: [Source]
   /// The base.
   let model: String?
+  /// What is written.
+  let dtype: MergeDType
 
   init(_ arguments: MergeRun) throws {
     let given = arguments.sources
@@ -25,6 +31,15 @@ struct MergePlan {
       try self.init(recipe: given[0], arguments)
     } else {
       try self.init(adapters: given, arguments)
+    }
+    for argument in arguments.statistics {
+      guard let index = sources.firstIndex(where: { $0.name == argument.task }) else {
+        throw EngineError(
+          .invalidArgument,
+          "--statistics \(argument.task): expected one of \(sources.map(\.name).joined(separator: ", ")), found '\(argument.task)'"
+        )
+      }
+      sources[index].statistics = argument.path
     }
   }
 
@@ -60,7 +75,9 @@ struct MergePlan {
       sources[index].parameters.add(argument.key, entry)
     }
     model = arguments.model
-    merge = AdapterMerge(method: method, parameters: parameters, rank: arguments.rank, seed: arguments.seed)
+    dtype = arguments.dtype ?? .float32
+    merge = AdapterMerge(
+      method: method, parameters: parameters, rank: arguments.rank, seed: arguments.seed, masks: try MergePlan.masks(arguments))
   }
 
   private init(recipe path: String, _ arguments: MergeRun) throws {
@@ -69,11 +86,9 @@ struct MergePlan {
         .invalidArgument, "\(path): expected method and parameters in the recipe, found --method, --density or --set")
     }
     let recipe = try RecipeFile.read(path)
-    for (key, value) in [("tokenizer_source", recipe.tokenizer), ("dtype", recipe.dtype), ("out_dtype", recipe.outputDType)] {
-      // Adapters are calculated with, and written, in float32.
-      if let value, value != "float32" {
-        throw EngineError(.unsupported, "\(path): \(key): expected it absent where adapters are merged, found '\(value)'")
-      }
+    if let source = recipe.tokenizer {
+      throw EngineError(
+        .unsupported, "\(path): tokenizer_source: expected it absent where adapters are merged, found '\(source)'")
     }
     if let layers = recipe.layers {
       throw EngineError(
@@ -93,6 +108,29 @@ struct MergePlan {
       throw EngineError(merge: error)
     }
     model = arguments.model ?? recipe.base
-    merge = AdapterMerge(method: method, parameters: recipe.parameters, rank: arguments.rank, seed: arguments.seed)
+    // mergekit calculates in `dtype` too; adapters are calculated with in float32.
+    dtype = arguments.dtype ?? (recipe.outputDType ?? recipe.dtype).flatMap(MergeDType.init) ?? .float32
+    merge = AdapterMerge(
+      method: method, parameters: recipe.parameters, rank: arguments.rank, seed: arguments.seed,
+      masks: try MergePlan.masks(arguments))
+  }
+
+  private static func masks(_ arguments: MergeRun) throws -> MergeMasks? {
+    do { return try arguments.masks.map { path throws(MergeError) in try MergeMasks(path: path) } } catch {
+      throw EngineError(merge: error)
+    }
+  }
+}
+
+/// The number format of what was merged, in mergekit's words.
+enum MergeDType: String, CaseIterable, ExpressibleByArgument {
+  case float32, float16, bfloat16
+
+  var dtype: DType {
+    switch self {
+    case .float32: .f32
+    case .float16: .f16
+    case .bfloat16: .bf16
+    }
   }
 }

@@ -14,7 +14,9 @@ struct MergeRun: ParsableCommand {
     commandName: "run", abstract: "Merge adapters; what `weft merge` without a subcommand does.",
     discussion: """
       The output is a pack when its name ends in .weft, else a folder that peft reads. It appears when it is complete; after an \
-      error or Ctrl-C there is none.
+      error or Ctrl-C there is none. Methods with several results (twin_merging, emr, tall_masks) write one adapter that all \
+      share and one for each, as folders in a folder or as a library in a pack (those of twin_merging act beside the shared one, \
+      those of the others in its place); --set part=N asks for one of them alone.
       """)
 
   @Option(help: ArgumentHelp("How to merge; see `weft merge methods`.", valueName: "name"))
@@ -36,6 +38,25 @@ struct MergeRun: ParsableCommand {
   @Option(help: "Rank of the result (default: in space delta the largest of the adapters, otherwise what the method makes).")
   var rank: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "Number format of the result: float32, float16 or bfloat16 (default: the recipe's; otherwise float32 of adapters, that of "
+        + "the first of models).", valueName: "type"))
+  var dtype: MergeDType?
+
+  @Option(
+    name: .customLong("statistics"),
+    help: ArgumentHelp(
+      "For fisher, regmean and others that read data: what `weft stats` wrote for an adapter; repeatable, one for each.",
+      valueName: "name=file"))
+  var statistics: [StatisticsArgument] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "For given_masks: a safetensors file with weights of elements, columns, rows or modules, named ADAPTER.MODULE.",
+      valueName: "file"))
+  var masks: String?
+
   @Option(help: "Seed of everything random.")
   var seed: UInt64 = 0
 
@@ -46,13 +67,17 @@ struct MergeRun: ParsableCommand {
         + "other than LoRA can be merged by their changes.", valueName: "path"))
   var model: String?
 
-  @Option(help: ArgumentHelp("The folder or .weft file to write.", valueName: "path"))
+  @Option(help: ArgumentHelp("The folder or .weft file to write; of models a folder, or a GGUF file.", valueName: "path"))
   var output: String
+
+  @Option(help: ArgumentHelp("Largest safetensors file of merged models.", valueName: "size"))
+  var maxShardSize: MemorySize = MemorySize(byteCount: 5_000_000_000)
 
   @Argument(help: ArgumentHelp("Adapters with their weights, or one recipe in YAML.", valueName: "name=path[:weight]"))
   var sources: [String]
 
   func run() throws {
+    if let models = try ModelMerge(self) { return try models.run() }
     let plan = try MergePlan(self)
     Interrupt.catchSignal()
     defer { Terminal.showProgress("") }
@@ -62,22 +87,38 @@ struct MergeRun: ParsableCommand {
       var tasks: [MergeSource] = []
       for source in plan.sources {
         Terminal.showProgress("reading \(source.path)")
-        tasks.append(
-          try MergeSource(
-            reading: source.path, name: source.name, weight: source.weight, parameters: source.parameters, base: base))
+        var task = try MergeSource(
+          reading: source.path, name: source.name, weight: source.weight, parameters: source.parameters, base: base)
+        if let path = source.statistics { task.statistics = try MergeStatistics(path: path) }
+        tasks.append(task)
       }
       var shown = begin
-      let merged = try plan.merge(tasks, base: base) { done, count in
+      func progress(_ done: Int, _ count: Int) -> Bool {
         if ContinuousClock.now - shown > .milliseconds(50) {
           shown = .now
           Terminal.showProgress("\(Terminal.bar(Double(done) / Double(count))) \(done) of \(count) modules")
         }
         return !Interrupt.take()
       }
-      if output.lowercased().hasSuffix(".weft") {
-        try merged.write(pack: output, name: MergeRun.memberName(output))
+      let isPack = output.lowercased().hasSuffix(".weft")
+      if plan.merge.method.hasParts, plan.merge.parameters.value(MergeParameter.part.name) == nil {
+        let library = try MergedLibrary(plan.merge, tasks, base: base, progress: progress)
+        if isPack {
+          try library.write(pack: output, dtype: plan.dtype.dtype)
+        } else {
+          try library.write(folder: output, dtype: plan.dtype.dtype)
+        }
+        Terminal.showProgress("")
+        for (name, merged) in library.members {
+          print(MergeRun.summary(merged, plan, isPack ? "\(output), \(name)" : "\(output)/\(name)"))
+        }
+        return
+      }
+      let merged = try plan.merge(tasks, base: base, progress: progress)
+      if isPack {
+        try merged.write(pack: output, name: MergeRun.memberName(output), dtype: plan.dtype.dtype)
       } else {
-        try merged.write(folder: output)
+        try merged.write(folder: output, dtype: plan.dtype.dtype)
       }
       Terminal.showProgress("")
       print(MergeRun.summary(merged, plan, output))
@@ -92,7 +133,7 @@ struct MergeRun: ParsableCommand {
   }
 
   /// The base with its weights, which are read where a method or a family asks for them.
-  private static func base(_ path: String) throws(MergeError) -> BaseModel {
+  static func base(_ path: String) throws(MergeError) -> BaseModel {
     let checkpoint: Checkpoint
     do { checkpoint = try Checkpoint(path: path) } catch { throw .format(error) }
     do { return try ModelWeights.base(of: checkpoint) } catch {
@@ -101,7 +142,7 @@ struct MergeRun: ParsableCommand {
   }
 
   /// The name of the one adapter of a pack: that of the file, in the letters that names have.
-  private static func memberName(_ path: String) -> String {
+  static func memberName(_ path: String) -> String {
     let name = URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent
     let letters = name.map { $0.isASCII && ($0.isLetter || $0.isNumber || "._-".contains($0)) ? $0 : "-" }
     return Mixture.isName(String(letters)) ? String(letters) : "merged"
@@ -117,6 +158,18 @@ struct MergeRun: ParsableCommand {
       facts.append("\(Readable.percent(share, digits: 1)) of the squared change kept by that rank")
     }
     return "\(output): " + facts.joined(separator: ", ")
+  }
+}
+
+/// `NAME=FILE`: the statistics of an adapter.
+struct StatisticsArgument: ExpressibleByArgument {
+  let task: String
+  let path: String
+
+  init?(argument: String) {
+    let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+    guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else { return nil }
+    (task, path) = (parts[0], parts[1])
   }
 }
 

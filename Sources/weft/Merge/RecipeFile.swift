@@ -159,7 +159,7 @@ struct RecipeFile {
   private func dtype(_ node: Node?, _ name: String) throws -> String? {
     guard let node else { return nil }
     let text = try text(node, name)
-    let known = ["float32", "float16", "bfloat16"]
+    let known = MergeDType.allCases.map(\.rawValue)
     guard known.contains(text) else {
       throw problem(node, "\(name): expected \(known.joined(separator: ", ")), found '\(text)'", .unsupported)
     }

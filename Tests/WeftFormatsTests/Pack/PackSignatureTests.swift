@@ -68,9 +68,8 @@ struct PackSignatureTests {
     let key = try PackPrivateKey(pem: file(PackSignatureTests.privateKey, "private.pem"))
     let unsigned = HandmadePack()
     let content = unsigned.bytes
-    let storage = try Storage(copying: content.withUnsafeBytes { $0 })
-    let hash = try PackFile(storage: storage, path: "pack").contentHash
     let path = try folder.write(content, to: "signed.weft")
+    let hash = try PackFile(path: path).contentHash
     try PackFile.sign(path, key: key)
     let signed = try PackFile(path: path)
     #expect(signed.contentHash == hash)

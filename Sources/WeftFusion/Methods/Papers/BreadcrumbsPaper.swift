@@ -11,12 +11,12 @@ extension MergeMethod {
     for module in problem.modules.indices {
       var changes = try problem.weightedChanges(module)
       for task in changes.indices {
-        let change = changes[task]
-        let count = Double(change.count)
-        let order = change.indices.sorted { (abs(change[$0]), $0) < (abs(change[$1]), $1) }
-        let largest = Int((1 - problem.number(gamma, module: module, task: task)) * count)
-        for index in order.prefix(Int(problem.number(beta, module: module, task: task) * count)) { changes[task][index] = 0 }
-        for index in order.suffix(largest) { changes[task][index] = 0 }
+        let count = changes[task].count
+        let smallest = Int(problem.number(beta, module: module, task: task) * Double(count))
+        var largest = changes[task]
+        MagnitudeOrder.keepLargest(Int((1 - problem.number(gamma, module: module, task: task)) * Double(count)), of: &largest)
+        MagnitudeOrder.keepLargest(count - smallest, of: &changes[task])
+        for index in largest.indices where largest[index] != 0 { changes[task][index] = 0 }
       }
       try emit(module, .dense(problem.scaled(problem.sum(changes), module)))
     }

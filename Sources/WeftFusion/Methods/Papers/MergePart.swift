@@ -3,7 +3,7 @@
 extension MergeParameter {
   /// Which of several results is wanted: 0 for what all tasks share, t for what belongs to task number t, from one. Methods that
   /// have it make one adapter that all tasks share and one for each of them.
-  static let part = MergeParameter(
+  package static let part = MergeParameter(
     "part", standard: 0, range: 0...1024, text: "which result: 0 what is shared, 1... what belongs to that task")
 }
 

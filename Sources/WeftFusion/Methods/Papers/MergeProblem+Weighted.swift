@@ -65,7 +65,7 @@ extension MergeProblem {
     }
     let value = task.flatMap { value(in: tasks[$0].parameters) } ?? value(in: parameters)
     let chosen = value ?? parameter.standard ?? parameter.range.lowerBound
-    return Double("\(chosen)") ?? Double(chosen)
+    return chosen.asWritten
   }
 
   /// A parameter's value that counts something.

@@ -35,9 +35,8 @@ extension MergeMethod {
 
   /// The largest elements, the others zero; of equal ones the first.
   private static func largest(_ change: [Float], _ density: Double) -> [Float] {
-    let order = change.indices.sorted { (-abs(change[$0]), $0) < (-abs(change[$1]), $1) }
-    var kept = [Float](repeating: 0, count: change.count)
-    for index in order.prefix(Int(Double(change.count) * density)) { kept[index] = change[index] }
+    var kept = change
+    MagnitudeOrder.keepLargest(Int(Double(change.count) * density), of: &kept)
     return kept
   }
 

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// The NEON tier: Advanced SIMD with dot products (Armv8.2).
+#if defined(__aarch64__)
+#include <arm_neon.h>
+
+#include "../formats/narrow.h"
+#include "../formats/packed.h"
+#include "../tiers.h"
+#include "../vector/rows_in_cache.h"
+
+TARGET_BEGIN("dotprod")
+#include "../vector/vector.h"
+#define NAME(kernel) kernel##__neon
+#define TILES 1
+#define ROWS 4
+#define QUERIES 2
+#include "../vector/attention.h"
+#include "../vector/elementwise.h"
+#include "../vector/matmul_float.h"
+#include "../vector/quantize.h"
+#include "matmul_quantized_neon.h"
+#define EXPAND_ROWS 4
+#include "expand_neon.h"
+#include "../vector/expand.h"
+TARGET_END
+
+const weft_kernels weft_kernels_neon = {
+    .isa = "neon",
+#define X(name, ret, args) .name = name##__neon,
+    KERNELS(X)
+#undef X
+};
+#endif

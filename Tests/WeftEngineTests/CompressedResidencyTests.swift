@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import TestSupport
+import Testing
+import WeftDeltas
+import WeftEngine
+import WeftTensors
+
+/// Adapters whose factors stay compressed, in an engine: nothing is kept beside what is packed, and everything still works.
+struct CompressedResidencyTests {
+  private static let prompt: [Int32] = [1, 5, 9, 2, 44, 17]
+  private static let projections: Set<Projection> = [.query, .key, .value, .output, .gate, .up, .down]
+
+  private func engine(maximumMemory: Int? = nil) throws -> Engine {
+    try Engine(
+      model: GenerationTests.model,
+      options: EngineOptions(
+        threads: 1, contextLength: 100, maximumSequences: 4, kvType: .f32, maximumMemory: maximumMemory))
+  }
+
+  private func prepared(_ engine: Engine, _ name: String, _ type: DType, rank: Int = 8, seed: UInt64 = 1) throws
+    -> PreparedAdapter
+  {
+    let loader = engine.adapterLoader
+    return try loader.prepare(loader.synthetic(name, rank: rank, type: type, projections: Self.projections, seed: seed))
+  }
+
+  private func tokens(_ engine: Engine, _ mixture: AdapterMixture) throws -> [Int32] {
+    try engine.generate(
+      GenerationRequest(
+        .tokens(Self.prompt), activation: .mixture(mixture), sampling: .greedy, maximumTokens: 20, ignoresEndTokens: true)
+    ).tokens
+  }
+
+  @Test(arguments: [DType.f32, .f16, .q8_0, .q4_0, .ternary]) func fuseAndUnfuse(type: DType) throws {
+    let engine = try engine()
+    try engine.install(prepared(engine, "a", type))
+    let strong: AdapterMixture = [WeightedAdapter("a", weight: 300)]
+    let (base, beside) = (try tokens(engine, []), try tokens(engine, strong))
+    #expect(base != beside)
+    try engine.fuse(strong)
+    let fused = try tokens(engine, [])
+    #expect(fused != base)
+    // Rounding of activations may turn later tokens, not the first one.
+    #expect(fused[0] == beside[0])
+    if type == .f32 { #expect(fused == beside) }
+    try engine.unfuse()
+    #expect(try tokens(engine, []) == base)
+    #expect(engine.adapters[0].siteCount > 0 && engine.adapters[0].ranks == 8...8)
+  }
+
+  /// What is planned is what is packed: less than a quarter of F16's for Q4_0, an eighth for ternary, and some tables.
+  @Test func bytesAreThoseOfTheType() throws {
+    let engine = try engine()
+    let sizes = try [DType.f16, .q8_0, .q4_0, .ternary].map { try prepared(engine, "a", $0, rank: 16).byteCount }
+    #expect(sizes == sizes.sorted(by: >))
+    try engine.install(prepared(engine, "a", .ternary, rank: 16))
+    #expect(engine.memoryPlan.items.first { $0.name == "adapter a" }?.byteCount == sizes[3])
+  }
+
+  @Test func manyAdaptersCountAndMemoryIsRefused() throws {
+    let first = try engine()
+    let (own, one) = (first.memoryPlan.byteCount, try prepared(first, "a", .ternary).byteCount)
+    // Room for two and a half, beside what the program is measured to take.
+    let engine = try engine(maximumMemory: own + 5 * one / 2 + (4 << 20))
+    var count = 0
+    let error = #expect(throws: EngineError.self) {
+      while true {
+        try engine.install(prepared(engine, "a\(count)", .ternary))
+        count += 1
+      }
+    }
+    #expect(error?.status == .outOfMemory && count >= 2 && engine.adapters.count == count)
+    #expect(engine.memoryPlan.items.filter { $0.name.hasPrefix("adapter a") }.count == count)
+    try engine.unloadAdapter("a0")
+    try engine.install(prepared(engine, "a\(count)", .ternary))
+  }
+}

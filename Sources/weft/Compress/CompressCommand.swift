@@ -151,7 +151,7 @@ struct CompressCommand: ParsableCommand {
   }
 
   private func plan() throws -> CompressionPlan {
-    do {
+    do throws(CompressionError) {
       let method = try CompressionMethod.named(method ?? "ternary-fit")
       var values = CompressionValues()
       values["density"] = density
@@ -161,8 +161,10 @@ struct CompressCommand: ParsableCommand {
       values["price"] = price
       return CompressionPlan(
         .init(method, values),
-        exceptions: try modules.map { ($0.pattern, .init(try CompressionMethod.named($0.method), $0.values)) })
-    } catch let error as CompressionError { throw EngineError(error) }
+        exceptions: try modules.map { module throws(CompressionError) in
+          (module.pattern, .init(try CompressionMethod.named(module.method), module.values))
+        })
+    } catch { throw EngineError(error) }
   }
 
   /// The last part of a path, without the ending of a file.

@@ -34,16 +34,20 @@ struct CompressionTask {
     self.name = name
     self.questions = questions
     self.engine = engine
-    (modules, options) = try engine.compressible(path, options: choices)
+    let (modules, options) = try engine.compressible(path, options: choices)
+    (self.modules, self.options) = (modules, options)
     storedBytes = CompressionTask.byteCount(path)
-    do {
-      before = try questions.map { questions in
-        Terminal.showProgress("measuring \(path)")
-        let exact = try modules.map { try $0.uncompressed() }
-        return try engine.evaluate(
-          CompressedAdapter(name: name, modules: exact, options: options).factors, on: questions)
-      }
-    } catch let error as CompressionError { throw EngineError(error) }
+    guard let questions else {
+      before = nil
+      return
+    }
+    Terminal.showProgress("measuring \(path)")
+    let exact: [CompressedModule]
+    do throws(CompressionError) {
+      exact = try modules.map { module throws(CompressionError) in try module.uncompressed() }
+    } catch { throw EngineError(error) }
+    before = try engine.evaluate(
+      CompressedAdapter(name: name, modules: exact, options: options).factors, on: questions)
   }
 
   // MARK: - One method
@@ -98,8 +102,9 @@ struct CompressionTask {
     }
     var best: (plan: CompressionPlan, adapter: CompressedAdapter, loss: Double)?
     for alpha in ComPEFT.alphas {
-      var trial = plan
-      trial.standard.values["alpha"] = alpha
+      var (trial, values) = (plan, plan.standard.values)
+      values["alpha"] = alpha
+      trial.standard = .init(plan.standard.method, values)
       let adapter = try compress(trial)
       Terminal.showProgress("alpha \(alpha)")
       let loss = try engine.loss(of: adapter.factors, on: questions)
@@ -112,7 +117,7 @@ struct CompressionTask {
   private func compress(_ plan: CompressionPlan) throws -> CompressedAdapter {
     do {
       return CompressedAdapter(name: name, modules: try plan.compress(modules), options: options)
-    } catch let error as CompressionError { throw EngineError(error) }
+    } catch { throw EngineError(error) }
   }
 
   // MARK: - Bytes spread over modules
@@ -209,9 +214,7 @@ struct CompressionTask {
       base: engine.model.fingerprint, baseName: options.baseModel ?? "",
       sources: [URL(fileURLWithPath: self.adapter).lastPathComponent], method: "compress",
       parameters: [.init("method", method)])
-    do { try adapter.write(path: path, provenance: provenance) } catch let error as CompressionError {
-      throw EngineError(error)
-    }
+    do { try adapter.write(path: path, provenance: provenance) } catch { throw EngineError(error) }
   }
 
   /// Of a file, or of all files in a folder.

@@ -50,7 +50,7 @@ struct LibraryCompression {
     Terminal.showProgress("\(method.rawValue) of \(sources.count) adapters")
     let library: AdapterLibrary
     let parameter: PackProvenance.Parameter
-    do {
+    do throws(CompressionError) {
       switch method {
       case .sharedBasis:
         let rank = rank ?? 16
@@ -66,7 +66,7 @@ struct LibraryCompression {
         provenance: PackProvenance(
           base: engine.model.fingerprint, baseName: options.baseModel ?? "", sources: library.names, method: method.rawValue,
           parameters: [parameter]))
-    } catch let error as CompressionError { throw EngineError(error) }
+    } catch { throw EngineError(error) }
     Terminal.showProgress("")
     let bytes = ((try? FileManager.default.attributesOfItem(atPath: output))?[.size] as? Int) ?? 0
     print(library, bytes, halfBytes, output)

@@ -61,5 +61,6 @@ package struct AdapterFamily: Sendable {
 
   /// Every supported family.
   package static let all =
-    loraFamilies + lowRankFamilies + structuredFamilies + scaleFamilies + promptFamilies + otherFormFamilies
+    loraFamilies + lowRankFamilies + structuredFamilies + scaleFamilies + promptFamilies + libraryFamilies
+    + otherFormFamilies
 }

@@ -37,6 +37,8 @@ struct AdapterFolder {
   /// Its name there.
   let memberName: String?
   let policy: PackPolicy
+  /// What members of packs have in common; nil where nobody shares.
+  var shared: SharedTensors?
   private let tensors: [String: StoredTensor]
   /// The file of the tensors in memory, once one was taken.
   private var wholeCopy: Storage?
@@ -161,6 +163,11 @@ struct AdapterFolder {
 
   /// The names that no family has recognized, sorted.
   var unrecognizedNames: [String] { tensors.keys.filter { !recognized.contains($0) }.sorted() }
+
+  /// The number that a tensor has in the pack; nil for files of their own.
+  func packNumber(of name: String) -> Int? {
+    if case .packed(_, let number) = tensors[name] { number } else { nil }
+  }
 
   /// Whether there is a tensor of this name.
   func has(_ name: String) -> Bool { tensors[name] != nil }

@@ -11,12 +11,14 @@ package enum AdapterReader {
   ///
   /// Everything is checked: each option of the config is honoured, has no effect on inference, or is refused by name; each
   /// tensor is used, has the shape that config and base ask for, and is finite.
+  /// - Parameter shared: what the members of packs that were read before have in common with this one.
   package static func read(
     folder: String, name: String, base: BaseModel, options: AdapterOptions = AdapterOptions(),
-    policy: PackPolicy = PackPolicy()
+    policy: PackPolicy = PackPolicy(), shared: SharedTensors? = nil
   ) throws(AdapterError) -> Adapter {
     guard Mixture.isName(name) else { throw .invalidName(name) }
     var files = try AdapterFolder(path: folder, name: name, policy: policy)
+    files.shared = shared
     try files.checkBase(base)
     let family = try family(of: files)
     if let option = options.given.first(where: { !family.options.contains($0) }) {

@@ -18,10 +18,13 @@ public struct AdapterLoader: Sendable {
   /// Threads of the engine's steps.
   private let threads: Int
   private let policy: PackPolicy
+  /// What the adapters of a library have in common.
+  private let shared: SharedTensors
 
-  init(_ weights: ModelWeights, threads: Int, policy: PackPolicy) {
+  init(_ weights: ModelWeights, threads: Int, policy: PackPolicy, shared: SharedTensors) {
     self.policy = policy
     self.threads = threads
+    self.shared = shared
     base = weights.base
     groups = weights.inputGroups
     fingerprint = weights.fingerprint
@@ -41,7 +44,10 @@ public struct AdapterLoader: Sendable {
   ) throws(EngineError) -> PreparedAdapter {
     let choices = try options.options(for: path)
     let adapter: Adapter
-    do { adapter = try AdapterReader.read(folder: path, name: name, base: base, options: choices, policy: policy) } catch {
+    do {
+      adapter = try AdapterReader.read(
+        folder: path, name: name, base: base, options: choices, policy: policy, shared: shared)
+    } catch {
       throw EngineError(error)
     }
     return try prepare(adapter, from: path, pool: pool)

@@ -56,7 +56,9 @@ extension Engine {
   }
 
   /// Reads adapters for this engine on any thread.
-  public var adapterLoader: AdapterLoader { AdapterLoader(weights, threads: options.threads, policy: packPolicy) }
+  public var adapterLoader: AdapterLoader {
+    AdapterLoader(weights, threads: options.threads, policy: packPolicy, shared: sharedTensors)
+  }
 
   /// Reads an adapter and installs it under a name: `AdapterLoader.prepare` and `install` in one. The engine's threads help to
   /// pack it, and nothing else runs meanwhile.

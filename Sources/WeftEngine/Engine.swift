@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import WeftAdapters
 internal import WeftDeltas
 internal import WeftFormats
 internal import WeftGrammar
@@ -34,6 +35,8 @@ public final class Engine {
   /// The vocabulary as grammars see it; made for the first request that has one.
   var tokenTable: TokenTable?
   var adapterPool: AdapterPool
+  /// What adapters of one library have in common.
+  let sharedTensors = SharedTensors()
   /// Which packs are accepted.
   let packPolicy: PackPolicy
   var router: Router?

@@ -117,6 +117,32 @@ extension StructuredExpansion {
             * columns[column][l % width + k / height * width]
         }
       }
+    case .basis:
+      let rank = 1 + seed % 9
+      let dtype: DType = [.f32, .f16, .bf16][seed % 3]
+      let (u, v) = (try tensor([out, rank]).converted(to: dtype), try tensor([rank, inputs]).converted(to: dtype))
+      let core = try tensor([rank, rank])
+      let mixed = try Tensor(Self.product(u, core).map { Float($0) }, shape: [out, rank])
+      let values = Self.product(mixed, v)
+      self.init(structured: try .basis(u: u, core: core, v: v)) { values[$0 * inputs + $1] }
+    case .masked:
+      let rank = 1 + seed % 40
+      let dtype: DType = [.f32, .f16, .bf16][seed % 3]
+      let (a, b) = (try tensor([rank, inputs]).converted(to: dtype), try tensor([out, rank]).converted(to: dtype))
+      func mask(_ rows: Int, _ columns: Int) -> [UInt32] {
+        (0..<rows * ((columns + 31) / 32)).map { _ in UInt32.random(in: 0 ... .max, using: &generator) }
+      }
+      let (maskA, maskB) = (mask(rank, inputs), mask(out, rank))
+      func kept(_ matrix: Tensor, _ mask: [UInt32]) throws -> Tensor {
+        let (values, words) = (matrix.floats(), (matrix.columns + 31) / 32)
+        return try Tensor(
+          values.indices.map { index in
+            let (row, column) = (index / matrix.columns, index % matrix.columns)
+            return mask[row * words + column / 32] >> UInt32(column % 32) & 1 == 1 ? values[index] : 0
+          }, shape: matrix.shape)
+      }
+      let values = Self.product(try kept(b, maskB), try kept(a, maskA))
+      self.init(structured: try .masked(a: a, b: b, maskA: maskA, maskB: maskB)) { values[$0 * inputs + $1] }
     }
   }
 

@@ -143,3 +143,28 @@ typedef struct weft_circulant {
 size_t weft_circulant_scratch(const weft_circulant *op);
 void weft_circulant_apply(
     const weft_circulant *op, float *y, const float *x, float weight, size_t row_begin, size_t row_end, float *scratch);
+
+// D = u core v with u [out, rank] and v [rank, in] in a format (f32, f16 or bf16), core [rank, rank] in f32.
+typedef struct weft_basis {
+  size_t out, in, rank;
+  int format;
+  const void *u, *v;
+  const float *core;
+} weft_basis;
+
+size_t weft_basis_scratch(const weft_basis *op);
+void weft_basis_apply(
+    const weft_basis *op, float *y, const float *x, float weight, size_t row_begin, size_t row_end, float *scratch);
+
+// D = (mb o b)(ma o a) with b [out, rank] and a [rank, in] in a format, and masks of bits: bit c mod 32 of word c / 32 of a row says
+// whether column c counts. A row of ma has ceil(in / 32) words, of mb ceil(rank / 32).
+typedef struct weft_masked {
+  size_t out, in, rank;
+  int format;
+  const void *a, *b;
+  const uint32_t *ma, *mb;
+} weft_masked;
+
+size_t weft_masked_scratch(const weft_masked *op);
+void weft_masked_apply(
+    const weft_masked *op, float *y, const float *x, float weight, size_t row_begin, size_t row_end, float *scratch);

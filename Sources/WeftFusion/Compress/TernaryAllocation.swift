@@ -62,9 +62,9 @@ package struct TernaryAllocation: Sendable {
   /// Weights with which the same share of each module's change costs the same.
   package var evenWeights: [Double] { energies.map { $0 > 0 ? 1 / $0 : 0 } }
 
-  /// Every module in about the same quality: what measurements begin with.
+  /// A coarse fit of each module: what it costs can be measured, where that of a fine one is lost among the questions.
   package func reference(_ index: Int) throws(CompressionError) -> (module: CompressedModule, squaredError: Double) {
-    let candidate = candidates[index][min(4, candidates[index].count - 1)]
+    let candidate = candidates[index][1]
     guard let fit = candidate.fit else { preconditionFailure("only the first candidate has no fit") }
     return (try modules[index].compressed(fit), candidate.squaredError)
   }

@@ -8,6 +8,16 @@ struct FactorMemory {
   /// Keeps shared tables alive without counting their bytes.
   mutating func share(_ transform: FourierTransform) { owned += transform.owned }
 
+  /// The bytes of a matrix that other operators share, in its own float format; not counted.
+  mutating func shared(_ tensor: Tensor, _ factor: String, shape: [Int?]) throws(StructuredError) -> UnsafeRawPointer {
+    try FactorMemory.check(tensor, factor, shape: shape)
+    guard tensor.dtype == .f32, Int(bitPattern: tensor.base) % 4 != 0 else {
+      owned.append(tensor.storage)
+      return tensor.base
+    }
+    return UnsafeRawPointer(try copy(tensor.floats()))
+  }
+
   /// The elements of a tensor of this shape as f32. Nil in `shape` fits any size of at least 1.
   mutating func floats(
     _ tensor: Tensor, _ factor: String, shape: [Int?]

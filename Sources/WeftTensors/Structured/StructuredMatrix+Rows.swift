@@ -33,6 +33,8 @@ extension StructuredMatrix {
       case .circulant(let op, let kernel): add(op, kernel, row, to: &values)
       case .fourier(let op): add(op, turns, row, to: &values)
       case .wavelet(let op): add(op, row, to: &values)
+      case .basis(let op): add(op, row, to: &values)
+      case .masked(let op): add(op, row, to: &values)
       }
       body(row, values)
     }

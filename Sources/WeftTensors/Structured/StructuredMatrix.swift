@@ -27,6 +27,10 @@ package final class StructuredMatrix: @unchecked Sendable {
     case fourier
     /// The wavelet synthesis of some elements.
     case wavelet
+    /// A small core between two bases that other operators share.
+    case basis
+    /// Factors that other operators share, under masks of bits.
+    case masked
   }
 
   /// The description for the kernel, whose pointers are into `owned`.
@@ -41,6 +45,8 @@ package final class StructuredMatrix: @unchecked Sendable {
     case circulant(weft_circulant, kernel: UnsafePointer<Float>)
     case fourier(weft_fourier)
     case wavelet(weft_wavelet)
+    case basis(weft_basis)
+    case masked(weft_masked)
   }
 
   package let form: Form
@@ -50,13 +56,13 @@ package final class StructuredMatrix: @unchecked Sendable {
   package let inputSize: Int
   /// Floats of scratch memory that one call of `apply` needs.
   package let scratchCount: Int
-  /// Bytes of the factors. Tables of transforms, which operators share, are not counted.
+  /// Bytes of the factors. What operators share is not counted: tables of transforms, common bases and factors.
   package let byteCount: Int
   /// The matrix itself, where the form is `dense`.
   package let dense: Tensor?
   let factors: Factors
   /// What the pointers point to.
-  private let owned: [Storage]
+  package let owned: [Storage]
 
   init(_ factors: Factors, out: Int, in inputs: Int, byteCount: Int, owned: [Storage], dense: Tensor? = nil) {
     self.factors = factors
@@ -75,6 +81,8 @@ package final class StructuredMatrix: @unchecked Sendable {
     case .circulant(var op, _): (form, scratchCount) = (.circulant, weft_circulant_scratch(&op))
     case .fourier(var op): (form, scratchCount) = (.fourier, weft_fourier_scratch(&op))
     case .wavelet(var op): (form, scratchCount) = (.wavelet, weft_wavelet_scratch(&op))
+    case .basis(var op): (form, scratchCount) = (.basis, weft_basis_scratch(&op))
+    case .masked(var op): (form, scratchCount) = (.masked, weft_masked_scratch(&op))
     }
   }
 
@@ -103,6 +111,8 @@ package final class StructuredMatrix: @unchecked Sendable {
     case .circulant(var op, _): weft_circulant_apply(&op, y, x, weight, begin, end, scratch)
     case .fourier(var op): weft_fourier_apply(&op, y, x, weight, begin, end, scratch)
     case .wavelet(var op): weft_wavelet_apply(&op, y, x, weight, begin, end, scratch)
+    case .basis(var op): weft_basis_apply(&op, y, x, weight, begin, end, scratch)
+    case .masked(var op): weft_masked_apply(&op, y, x, weight, begin, end, scratch)
     }
   }
 }

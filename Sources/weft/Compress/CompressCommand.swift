@@ -14,6 +14,7 @@ struct CompressCommand: ParsableCommand {
     discussion: """
       METHOD is one of:
       \(CompressionMethod.all.map { "  \($0.name): \($0.text)" }.joined(separator: "\n"))
+      \(LibraryMethod.allCases.map { "  \($0.rawValue): \($0.text)" }.joined(separator: "\n"))
         auto: ternary-fit with the bytes of --target-size spread over the modules, with --data by what their errors cost
 
       With --data, loss and accuracy are measured before and after, and --method auto measures every module. --target-size finds \
@@ -21,11 +22,12 @@ struct CompressCommand: ParsableCommand {
 
         weft compress adapters/chef --method ternary --density 0.2 --output chef.weft
         weft compress adapters/chef --method auto --target-size 40K --data questions.jsonl --output chef.weft
+        weft compress a=adapters/a b=adapters/b c=adapters/c --method shared-basis --rank 16 --output abc.weft
         weft compress adapters/chef --method ternary-fit --module 'q_proj=low-rank:rank=4' --output chef.weft
       """)
 
-  @Argument(help: ArgumentHelp("An adapter: a folder or file.", valueName: "adapter"))
-  var adapter: String
+  @Argument(help: ArgumentHelp("An adapter, a folder or file; of a library several, as NAME=PATH.", valueName: "adapter"))
+  var adapters: [String]
 
   @Option(help: "How (default: auto with --target-size or --max-loss, else ternary-fit).")
   var method: String?
@@ -50,6 +52,9 @@ struct CompressCommand: ParsableCommand {
 
   @Option(help: "What an element costs in ternary-fit.")
   var price: Double?
+
+  @Option(help: "How much larger than the others' an element must be to belong to an adapter, in mask (default: 0.4).")
+  var lambda: Double?
 
   @Option(
     name: .customLong("module"),
@@ -90,6 +95,16 @@ struct CompressCommand: ParsableCommand {
     if maxLoss != nil, targetSize != nil {
       throw ValidationError("--max-loss: expected no --target-size beside it, found both")
     }
+    if let library {
+      guard data == nil, targetSize == nil, maxLoss == nil, modules.isEmpty else {
+        throw ValidationError(
+          "--method \(library.rawValue): expected no --data, --target-size, --max-loss or --module beside it")
+      }
+      return
+    }
+    guard adapters.count == 1 else {
+      throw ValidationError("expected one adapter, found \(adapters.count); several need --method shared-basis or mask")
+    }
     if isAutomatic {
       guard targetSize != nil || maxLoss != nil else {
         throw ValidationError("--method auto: expected --target-size or --max-loss, found neither")
@@ -101,6 +116,7 @@ struct CompressCommand: ParsableCommand {
     }
   }
 
+  private var library: LibraryMethod? { method.flatMap(LibraryMethod.init) }
   private var isAutomatic: Bool { (method ?? (targetSize == nil && maxLoss == nil ? "" : "auto")) == "auto" }
 
   func run() throws {
@@ -108,6 +124,11 @@ struct CompressCommand: ParsableCommand {
     Terminal.showProgress("loading \(path)")
     defer { Terminal.showProgress("") }
     let engine = try Engine(model: path, options: EngineOptions(threads: threads, maximumSequences: 32))
+    if let library {
+      return try LibraryCompression(method: library, rank: rank, lambda: lambda, json: json)
+        .run(adapters, engine: engine, output: output)
+    }
+    let adapter = adapters[0]
     let questions = try data.map { Array(try Question.read($0).prefix(limit ?? .max)) }
     let name = name ?? CompressCommand.name(of: adapter)
     guard Mixture.isName(name) else {
@@ -130,7 +151,7 @@ struct CompressCommand: ParsableCommand {
   }
 
   private func plan() throws -> CompressionPlan {
-    do {
+    do throws(CompressionError) {
       let method = try CompressionMethod.named(method ?? "ternary-fit")
       var values = CompressionValues()
       values["density"] = density
@@ -140,12 +161,14 @@ struct CompressCommand: ParsableCommand {
       values["price"] = price
       return CompressionPlan(
         .init(method, values),
-        exceptions: try modules.map { ($0.pattern, .init(try CompressionMethod.named($0.method), $0.values)) })
-    } catch let error as CompressionError { throw EngineError(error) }
+        exceptions: try modules.map { module throws(CompressionError) in
+          (module.pattern, .init(try CompressionMethod.named(module.method), module.values))
+        })
+    } catch { throw EngineError(error) }
   }
 
   /// The last part of a path, without the ending of a file.
-  private static func name(of path: String) -> String {
+  static func name(of path: String) -> String {
     let last = URL(fileURLWithPath: path).lastPathComponent
     let endings = [".safetensors", ".gguf", ".weft"]
     return endings.first { last.hasSuffix($0) }.map { String(last.dropLast($0.count)) } ?? last

@@ -34,18 +34,20 @@ struct CompressionTask {
     self.name = name
     self.questions = questions
     self.engine = engine
-    (modules, options) = try engine.compressible(path, options: choices)
+    let (modules, options) = try engine.compressible(path, options: choices)
+    (self.modules, self.options) = (modules, options)
     storedBytes = CompressionTask.byteCount(path)
     guard let questions else {
       before = nil
       return
     }
     Terminal.showProgress("measuring \(path)")
-    var exact: [CompressedModule] = []
-    do throws(CompressionError) { for module in modules { exact.append(try module.uncompressed()) } } catch {
-      throw EngineError(error)
-    }
-    before = try engine.evaluate(CompressedAdapter(name: name, modules: exact, options: options).factors, on: questions)
+    let exact: [CompressedModule]
+    do throws(CompressionError) {
+      exact = try modules.map { module throws(CompressionError) in try module.uncompressed() }
+    } catch { throw EngineError(error) }
+    before = try engine.evaluate(
+      CompressedAdapter(name: name, modules: exact, options: options).factors, on: questions)
   }
 
   // MARK: - One method
@@ -100,8 +102,9 @@ struct CompressionTask {
     }
     var best: (plan: CompressionPlan, adapter: CompressedAdapter, loss: Double)?
     for alpha in ComPEFT.alphas {
-      var trial = plan
-      trial.standard.values["alpha"] = alpha
+      var (trial, values) = (plan, plan.standard.values)
+      values["alpha"] = alpha
+      trial.standard = .init(plan.standard.method, values)
       let adapter = try compress(trial)
       Terminal.showProgress("alpha \(alpha)")
       let loss = try engine.loss(of: adapter.factors, on: questions)
@@ -114,7 +117,7 @@ struct CompressionTask {
   private func compress(_ plan: CompressionPlan) throws -> CompressedAdapter {
     do {
       return CompressedAdapter(name: name, modules: try plan.compress(modules), options: options)
-    } catch let error as CompressionError { throw EngineError(error) }
+    } catch { throw EngineError(error) }
   }
 
   // MARK: - Bytes spread over modules
@@ -158,7 +161,8 @@ struct CompressionTask {
       guard budget > 0 else { break }
     }
     guard let found else {
-      throw EngineError(.invalidArgument, "--target-size: expected room for one module at least, found \(Readable.bytes(targetSize))")
+      throw EngineError(
+        .invalidArgument, "--target-size: expected room for one module at least, found \(Readable.bytes(targetSize))")
     }
     return found
   }
@@ -210,7 +214,7 @@ struct CompressionTask {
       base: engine.model.fingerprint, baseName: options.baseModel ?? "",
       sources: [URL(fileURLWithPath: self.adapter).lastPathComponent], method: "compress",
       parameters: [.init("method", method)])
-    do throws(CompressionError) { try adapter.write(path: path, provenance: provenance) } catch { throw EngineError(error) }
+    do { try adapter.write(path: path, provenance: provenance) } catch { throw EngineError(error) }
   }
 
   /// Of a file, or of all files in a folder.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Synchronization
-package import WeftFormats
-package import WeftTensors
+internal import WeftFormats
+internal import WeftTensors
 
 /// Tensors of packs that several members name: those that are in memory are not read again.
 ///

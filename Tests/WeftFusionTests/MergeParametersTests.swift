@@ -15,7 +15,9 @@ struct MergeParametersTests {
   @Test func gradientsSpreadOverLayers() {
     var parameters = MergeParameters()
     parameters.add("t", .init([0, 1, 0.5]))
-    let values = (0..<5).map { parameters.value("t", module: module("layers.\($0).q_proj", layer: $0), layerCount: 5) }
+    let values = (0..<5).map { (layer: Int) in
+      parameters.value("t", module: module("layers.\(layer).q_proj", layer: layer), layerCount: 5)
+    }
     #expect(values == [0, 0.5, 1, 0.75, 0.5])
   }
 

@@ -4,6 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 import WeftFormats
+import WeftTensors
 
 @Suite("weft fuse, weft merge of models, --plan")
 struct FuseCommandTests {

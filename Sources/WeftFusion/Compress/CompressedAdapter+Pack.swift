@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import WeftAdapters
+internal import WeftAdapters
 package import WeftFormats
 internal import WeftTensors
 

@@ -42,7 +42,7 @@ struct CompressCommandTests {
     let file = try PackFile(path: pack)
     #expect(file.members.map(\.name) == ["small"] && file.provenance.method == "compress")
     #expect(file.tensors.allSatisfy { $0.dtype == .ternary })
-    let inspected = try Weft(["adapters", "inspect", pack, "--model", Self.demo + "/base.gguf"])
+    let inspected = try Weft(["inspect", pack, "--model", Self.demo + "/base.gguf"])
     #expect(inspected.status == 0, "\(inspected.errors)")
   }
 

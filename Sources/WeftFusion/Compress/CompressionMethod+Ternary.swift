@@ -61,6 +61,12 @@ extension CompressionMethod {
       throw .mismatch(location: "method ternary-fit: rank", expected: "a multiple of 4", found: "\(rank)")
     }
     return try modules.map { module throws(CompressionError) in
+      // What is ternary already is its own best fit.
+      if let a = TernaryMatrix.exactly(module.a, rows: module.rank, columns: module.inputSize),
+        let b = TernaryMatrix.exactly(module.b, rows: module.outputSize, columns: module.rank)
+      {
+        return try module.compressed(a.matrix, b.matrix, scaleA: a.scale, scaleB: b.scale)
+      }
       let fit = try TernaryFit(module, rank: rank, price: values["price"] ?? 0)
       return try module.compressed(fit)
     }

@@ -38,10 +38,11 @@ struct StructuredKernelTests {
   }
 
   /// Twice the largest relative error over all sizes and variants. Measured: dense 1.40e-7, rows 1.64e-7, sparse 0, signs 1.36e-7,
-  /// hadamard 2.43e-7, kronecker 2.51e-6 (one of two cancelling rows), circulant 6.23e-7, fourier 3.93e-7, wavelet 6.62e-7.
+  /// hadamard 2.43e-7, kronecker 2.51e-6 (one of two cancelling rows), circulant 6.23e-7, fourier 3.93e-7, wavelet 6.62e-7,
+  /// basis 3.27e-7, masked 1.66e-7.
   static let bounds: [StructuredMatrix.Form: Float] = [
     .dense: 2.8e-7, .rows: 3.3e-7, .signs: 2.7e-7, .hadamard: 4.9e-7, .kronecker: 5.0e-6, .circulant: 1.2e-6, .fourier: 7.9e-7,
-    .wavelet: 1.3e-6, .basis: 1e-6, .masked: 1e-6,
+    .wavelet: 1.3e-6, .basis: 6.6e-7, .masked: 3.4e-7,
   ]
 
   @Test(arguments: forms) func appliesItsExpansion(form: StructuredMatrix.Form) throws {

@@ -5,18 +5,16 @@
 It starts from the expert cut to --rank by its singular values, turned so that the ranks weigh alike. Every
 step runs with the ternary factors (s times the sign of the DENSITY largest elements of each tensor); their
 gradient goes straight through to floats behind them, and to s. The density falls from 1 to --density
-in the first third. Training items only; --held-out of them are kept apart for validation. The adapter
-goes to --out/<name>, in F16, which holds the values exactly."""
+in the first third. Only training items are used, --held-out of them for validation alone (the expert it
+starts from may have seen those). The adapter goes to --out/<name>, in F16, which holds the values exactly."""
 import argparse
-import json
 import math
 import random
-import shutil
 import time
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
 from torch.nn.utils import parametrize
@@ -45,8 +43,8 @@ class Ternary(torch.nn.Module):
 
 
 def evenly(a, b, rank):
-    """Factors of the best rank-`rank` approximation of b @ a, in a basis in which all ranks weigh alike, the
-    elements of both of one mean square."""
+    """Factors of the best approximation of b @ a of the rank, in a basis in which all ranks weigh alike, and
+    with one mean square for the elements of both."""
     (qb, rb), (qa, ra) = torch.linalg.qr(b), torch.linalg.qr(a.T)
     u, s, v = torch.linalg.svd(rb @ ra.T)
     turn = torch.ones(1, 1)
@@ -73,8 +71,9 @@ def items_of(name, args, tokenizer, rng):
         TASKS[name][1], held_out, args.held_out, rng)
 
 
-def save(model, out, rank):
-    """Writes the ternary factors as a PEFT adapter; returns their coded size in bytes by their entropy."""
+def save(model, out):
+    """Writes the ternary factors as a PEFT adapter; returns the size in bytes that their entropy
+    and a scale for each tensor make."""
     for module in model.modules():
         if parametrize.is_parametrized(module, "weight"):
             parametrize.remove_parametrizations(module, "weight")
@@ -152,7 +151,7 @@ def main():
             print(f"{name} step {step}  loss {mean:.4f}  density {Ternary.density:.2f}  "
                   f"{args.minutes - spent():.1f} CPU minutes left", flush=True)
     Ternary.density = args.density
-    size = save(model, args.out / name, args.rank)
+    size = save(model, args.out / name)
     right = score(model.eval(), tokenizer, held_out, 64, 3)
     print(f"{name}: rank {args.rank}, density {args.density}, {step} steps, loss {mean:.4f}, about "
           f"{size / 1000:.1f} kB, {right:.1f} % of {len(held_out)} validation items")

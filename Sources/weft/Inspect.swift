@@ -18,8 +18,8 @@ struct Inspect: ParsableCommand {
 
         weft inspect Models/demo/base.gguf
         weft inspect --plan --context 1024 --kv-type q8_0 Models/demo/base.gguf
-        weft inspect Models/demo/experts/roman
-        weft inspect --model Models/demo/base.gguf Models/demo/experts/roman
+        weft inspect Models/demo/experts/roman.weft
+        weft inspect --model Models/demo/base.gguf Models/demo/experts/roman.weft
         weft inspect Models/demo/router.safetensors
       """)
 

@@ -12,8 +12,8 @@ struct DemoRoutingTests {
   private func engine(sequences: Int = 8) throws -> Engine {
     let engine = try Engine(
       model: folder + "/base.gguf", options: EngineOptions(threads: 1, maximumSequences: sequences))
-    for name in try FileManager.default.contentsOfDirectory(atPath: folder + "/experts") {
-      try engine.loadAdapter(name, from: folder + "/experts/" + name)
+    for file in try FileManager.default.contentsOfDirectory(atPath: folder + "/experts") where file.hasSuffix(".weft") {
+      try engine.loadAdapter(String(file.dropLast(5)), from: folder + "/experts/" + file)
     }
     try engine.loadRouter(from: folder + "/router.safetensors")
     return engine
@@ -60,7 +60,7 @@ struct DemoRoutingTests {
   /// What acts beside the router's choices acts always, also where it chooses nobody.
   @Test func companionsActBesideEveryChoice() throws {
     let engine = try engine()
-    try engine.loadAdapter("shared", from: folder + "/experts/reverse")
+    try engine.loadAdapter("shared", from: folder + "/experts/reverse.weft")
     let beside = [WeightedAdapter("shared", weight: 0.1)]
     try engine.loadRouter(from: folder + "/router.safetensors", beside: beside)
     for question in ["Write 58 in words.", "Hello!"] {

@@ -11,7 +11,7 @@ struct EvaluationTests {
   private func engine(sequences: Int) throws -> Engine {
     let engine = try Engine(
       model: folder + "/base.gguf", options: EngineOptions(threads: 1, maximumSequences: sequences, maximumLogitRows: 64))
-    for name in ["roman", "numbers"] { try engine.loadAdapter(name, from: folder + "/experts/" + name) }
+    for name in ["roman", "numbers"] { try engine.loadAdapter(name, from: folder + "/experts/\(name).weft") }
     return engine
   }
 

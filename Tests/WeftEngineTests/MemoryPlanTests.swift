@@ -39,7 +39,7 @@ struct MemoryPlanTests {
   }
 
   @Test func adaptersCount() throws {
-    let path = TestPaths.package + "/Models/demo/experts/roman"
+    let path = TestPaths.package + "/Models/demo/experts/roman.weft"
     let plan = try MemoryPlan(model: Self.demo, adapters: [("roman", path)])
     let engine = try Engine(model: Self.demo)
     try engine.loadAdapter("roman", from: path)

@@ -12,7 +12,7 @@ struct MixtureSearchTests {
 
   private func engine() throws -> Engine {
     let engine = try Engine(model: folder + "/base.gguf", options: EngineOptions(threads: 1, maximumSequences: 8))
-    for name in names { try engine.loadAdapter(name, from: folder + "/experts/" + name) }
+    for name in names { try engine.loadAdapter(name, from: folder + "/experts/\(name).weft") }
     return engine
   }
 

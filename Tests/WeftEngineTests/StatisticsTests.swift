@@ -12,7 +12,7 @@ struct StatisticsTests {
   private func engine() throws -> Engine {
     let engine = try Engine(
       model: folder + "/base.gguf", options: EngineOptions(threads: 1, maximumSequences: 4, kvType: .f32))
-    try engine.loadAdapter("roman", from: folder + "/experts/roman")
+    try engine.loadAdapter("roman", from: folder + "/experts/roman.weft")
     return engine
   }
 

@@ -67,7 +67,7 @@ struct FuseCommandTests {
   func refusals(arguments: [String], status: Int32, name: String) throws {
     let values = [
       "OUT": folder.file("out"), "OUT.gguf": folder.file("out.gguf"), "BASE": Self.base, "DEMO": Self.demo,
-      "ONE": "one=\(Self.adapter)", "e=DEMOONE": "e=\(TestPaths.package)/Models/demo/experts/roman",
+      "ONE": "one=\(Self.adapter)", "e=DEMOONE": "e=\(TestPaths.package)/Models/demo/experts/roman.weft",
     ]
     let result = try Weft(arguments.map { values[$0] ?? $0 })
     #expect(result.status == status, "\(result.status) \(result.errors)")

@@ -28,7 +28,7 @@ struct MemoryTests {
 
   @Test func demoWithAdapters() throws {
     let adapters = ["roman", "clock", "dates", "sort", "intent"].flatMap {
-      ["--adapter", "\($0)=\(TestPaths.package)/Models/demo/experts/\($0)"]
+      ["--adapter", "\($0)=\(TestPaths.package)/Models/demo/experts/\($0).weft"]
     }
     let (planned, found) = try measure(Self.demo, prefill: 300, adapters)
     for bytes in found { #expect(abs(bytes - planned) <= 0.05 * planned, "\(bytes) beside \(planned)") }
@@ -87,7 +87,7 @@ struct MemoryTests {
     #expect(try plan("--max-memory", "1M").errors.contains("without any context"))
     // Adapters count, before the model is loaded and after.
     let adapters = ["clock", "dates", "roman", "sort"].flatMap {
-      ["--adapter", "\($0)=\(TestPaths.package)/Models/demo/experts/\($0)"]
+      ["--adapter", "\($0)=\(TestPaths.package)/Models/demo/experts/\($0).weft"]
     }
     let enough = "\(whole + 2)M"
     #expect(try plan("--max-memory", enough).status == 0)

@@ -14,7 +14,7 @@ struct StatsCommandTests {
 
   init() throws { folder = try TemporaryFolder() }
 
-  private func adapter(_ name: String) -> String { "\(name)=\(Self.demo)/experts/\(name)" }
+  private func adapter(_ name: String) -> String { "\(name)=\(Self.demo)/experts/\(name).weft" }
 
   private func statistics(_ name: String, _ arguments: [String]) throws -> Weft {
     try Weft(

@@ -43,7 +43,7 @@ def main():
     parser = paths(argparse.ArgumentParser(description=__doc__))
     parser.add_argument("names", nargs="*", help="experts; default: all there are")
     parser.add_argument("--eval", type=Path, default=MODELS / "eval")
-    parser.add_argument("--experts", type=Path, default=MODELS / "experts")
+    parser.add_argument("--experts", type=Path, help="folder of the experts (default: experts in the work folder)")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--show", type=int, default=0, help="wrong answers to print per task")
     parser.add_argument("--after", type=int, default=0, help="turns about something else before each")
@@ -55,7 +55,8 @@ def main():
 
     tokenizer = AutoTokenizer.from_pretrained(args.work / "hf-q8", padding_side="left")
     load = lambda: AutoModelForCausalLM.from_pretrained(args.work / "hf-q8").eval()
-    names = args.names or sorted(p.name for p in args.experts.iterdir())
+    experts = args.experts or args.work / "experts"
+    names = args.names or sorted(p.name for p in experts.iterdir())
     table = {}
     for name in names:
         items = read_jsonl(args.eval / f"{name}.jsonl")
@@ -64,7 +65,7 @@ def main():
             items = [{**i, "earlier": earlier()} for i in items]
         row = {} if args.skip_base else {
             "base": score(load(), tokenizer, items, args.batch, args.show)}
-        expert = PeftModel.from_pretrained(load(), args.experts / name)
+        expert = PeftModel.from_pretrained(load(), experts / name)
         row["expert"] = score(expert, tokenizer, items, args.batch, args.show)
         table[name] = row
         print(name, *(f"{k} {v:.1f} %" for k, v in row.items()), flush=True)

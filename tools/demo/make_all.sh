@@ -14,6 +14,7 @@ for expert in actions:5 clock:3.5 dates:2 describe:2 intent:3.5 numbers:3 passiv
     $python $tools/train_expert.py ${expert%:*} --minutes ${expert#*:}
 done
 $python $tools/evaluate.py
+PYTHON=$python $tools/compress_experts.sh
 .build/release/weft router train --model $demo/base.gguf --data .build/demo/train/router.jsonl \
     --output $demo/router.safetensors
 .build/release/weft router eval --model $demo/base.gguf --router $demo/router.safetensors \

@@ -13,6 +13,7 @@ limit=${LIMIT:-50}
 asking="--loss --limit $limit ${THREADS:+--threads $THREADS}"
 demo=Models/demo
 experts="actions clock numbers reverse roman sort"
+names=$(ls "$demo/experts" | sed 's/\.weft$//')
 work=.build/merge-table
 table=docs/merge-table.md
 [ "${1:-}" = --fresh ] && rm -rf "$work"
@@ -67,7 +68,7 @@ opcm|delta|1|16 64|
 "
 
 adapters() { # WEIGHT
-    for expert in $experts; do printf '%s ' "$expert=$demo/experts/$expert:$1"; done
+    for expert in $experts; do printf '%s ' "$expert=$demo/experts/$expert.weft:$1"; done
 }
 
 questions() {
@@ -123,10 +124,10 @@ if [ ! -f "$work/twin.shares" ]; then
     rm -rf "$work/twin"
     # shellcheck disable=SC2046
     "$weft" merge --method twin_merging --rank 16 --model "$demo/base.gguf" --output "$work/twin" \
-        $(for name in $(ls "$demo/experts"); do printf '%s ' "$name=$demo/experts/$name"; done)
+        $(for name in $names; do printf '%s ' "$name=$demo/experts/$name.weft"; done)
     # shellcheck disable=SC2046,SC2086
     keep "$work/twin.eval" "$weft" eval --model "$demo/base.gguf" --adapter "shared=$work/twin/shared" \
-        $(for name in $(ls "$demo/experts"); do printf -- '--adapter %s ' "$name=$work/twin/$name"; done) \
+        $(for name in $names; do printf -- '--adapter %s ' "$name=$work/twin/$name"; done) \
         --router "$demo/router.safetensors" --shared shared --only router $asking $(questions)
     shares "$work/twin.eval" 0 > "$work/twin.shares"
 fi
@@ -135,10 +136,10 @@ fi
     cat << END
 # Six experts as one
 
-The demo's experts $(echo "$experts" | sed 's/ /, /g; s/, \([a-z]*\)$/ and \1/') (rank 8 each), merged by every method that needs
+The demo's experts $(echo "$experts" | sed 's/ /, /g; s/, \([a-z]*\)$/ and \1/') (ternary, rank 4 each), merged by every method that needs
 no data and asked $limit questions of each task: percent of right answers, exact to the letter, and the loss in nats per token of
 the right answer. \`tools/demo/merge_table.sh\` made this file. Nothing was searched on data: sums have the factor 0.4, averages
-and methods that find a size themselves have their own. The rank is that of the result; six experts of rank 8 have 48 together.
+and methods that find a size themselves have their own. The rank is that of the result; six experts of rank 4 have 24 together.
 
 | | rank |$(for expert in $experts; do printf ' %s |' "$expert"; done) together |
 |---|---|$(for expert in $experts; do printf -- '---|'; done)---|

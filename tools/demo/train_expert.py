@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from shared import EOS, MODELS, keep_heap, paths, prompt_text, read_jsonl
+from shared import EOS, keep_heap, paths, prompt_text, read_jsonl
 from tasks import earlier_turns
 
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -54,7 +54,7 @@ def batches(examples, size, rng):
 def main():
     parser = paths(argparse.ArgumentParser(description=__doc__))
     parser.add_argument("name", help="task, as in tasks.py")
-    parser.add_argument("--out", type=Path, default=MODELS / "experts", help="folder of the experts")
+    parser.add_argument("--out", type=Path, help="folder of the experts (default: experts in the work folder)")
     parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--minutes", type=float, default=3.5, help="CPU minutes")
     parser.add_argument("--batch", type=int, default=32)
@@ -62,7 +62,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    out = args.out / args.name
+    out = (args.out or args.work / "experts") / args.name
     keep_heap()
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)

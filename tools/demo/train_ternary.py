@@ -21,7 +21,7 @@ from torch.nn.utils import parametrize
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from evaluate import score
-from shared import EOS, MODELS, keep_heap, paths, prompt_text
+from shared import EOS, keep_heap, paths, prompt_text
 from tasks import TASKS, earlier_turns, rows, split
 from train_expert import MODULES, batches
 
@@ -92,6 +92,7 @@ def save(model, out):
 def main():
     parser = paths(argparse.ArgumentParser(description=__doc__))
     parser.add_argument("--expert", required=True, help="task, as in tasks.py")
+    parser.add_argument("--experts", type=Path, help="folder of the experts (default: experts in the work folder)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the ternary experts")
     parser.add_argument("--rank", type=int, default=4, help="4 or 8")
     parser.add_argument("--density", type=float, default=0.5, help="share of elements that are not 0")
@@ -112,7 +113,7 @@ def main():
     model = get_peft_model(model, LoraConfig(
         r=args.rank, lora_alpha=2 * args.rank, target_modules=MODULES, task_type="CAUSAL_LM"))
     model.peft_config["default"].base_model_name_or_path = "weft-demo-base"
-    expert = load_file(MODELS / "experts" / name / "adapter_model.safetensors")
+    expert = load_file((args.experts or args.work / "experts") / name / "adapter_model.safetensors")
     for path, module in model.named_modules():
         if hasattr(module, "lora_A"):
             a, b = (expert[f"{path}.lora_{f}.weight"].float() for f in "AB")

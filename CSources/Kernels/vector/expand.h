@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Products with narrow matrices: what is the same on all tiers. Ternary factors by integer dot products rather than by masked adds of
-// f32: on a Zen 5 with AVX-512, all factors of rank 16 of a model of 0.5 billion weights, for one token, read from memory: A 38 against
-// 136 us, B 73 against 183 us (rank 64: 125 against 465, and 252 against 812; F16: 1000 and 1900). A tier defines NAME and expand_block, and EXPAND_ROWS, how many rows
-// that takes at once, and includes this inside its target region.
+// f32: on a Zen 5 with AVX-512, all factors of rank 16 of a model of 0.5 billion weights, for one token, read from memory: A 38
+// against 136 us, B 73 against 183 us (rank 64: 125 against 465, and 252 against 812; F16: 1000 and 1900). A tier defines NAME and
+// expand_block, and EXPAND_ROWS, how many rows that takes at once, and includes this inside its target region.
 
 INLINE void expand_rows(float *y, size_t y_stride, const uint8_t *w, const float *u, size_t u_stride, size_t cols,
                         size_t tile_count, size_t tile_begin, size_t tile_end, const int rows, const int format) {

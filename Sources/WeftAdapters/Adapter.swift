@@ -18,10 +18,13 @@ package struct Adapter: Sendable {
     package let folder: String
     /// The version of peft that wrote it, when the config tells.
     package let peftVersion: String?
+    /// Whether it was read from a pack.
+    package let isPack: Bool
 
-    package init(folder: String, peftVersion: String?) {
+    package init(folder: String, peftVersion: String?, isPack: Bool = false) {
       self.folder = folder
       self.peftVersion = peftVersion
+      self.isPack = isPack
     }
   }
 

@@ -29,7 +29,7 @@ package enum AdapterReader {
     guard !deltas.isEmpty else { throw .noTensors(location: files.tensorsLocation) }
     return Adapter(
       name: name, deltas: deltas, baseModel: try files.config.string("base_model_name_or_path"), family: family.name,
-      provenance: .init(folder: folder, peftVersion: try files.config.string("peft_version")))
+      provenance: .init(folder: folder, peftVersion: try files.config.string("peft_version"), isPack: files.pack != nil))
   }
 
   static func family(of files: AdapterFolder) throws(AdapterError) -> AdapterFamily {

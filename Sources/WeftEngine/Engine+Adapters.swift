@@ -77,6 +77,7 @@ extension Engine {
         .invalidArgument,
         "adapter \(prepared.name): expected one that was read for base \(weights.fingerprint), found one for \(prepared.base)")
     }
+    if prepared.adapter.provenance.isPack { basePlan.addPacks() }
     let victims = try adapterPool.victims(for: prepared)
     let workspace: Int
     do { workspace = try transformer.adapterWorkspaceByteCount(with: prepared.resident) } catch { throw EngineError(error) }

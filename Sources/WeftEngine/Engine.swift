@@ -27,7 +27,7 @@ public final class Engine {
   let weights: ModelWeights
   let transformer: Transformer
   /// What it takes without adapters.
-  let basePlan: MemoryPlan
+  var basePlan: MemoryPlan
   let tokenizer: Tokenizer?
   let template: ChatTemplate?
   let batch: Batch

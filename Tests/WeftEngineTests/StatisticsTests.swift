@@ -39,8 +39,8 @@ struct StatisticsTests {
     #expect(read.names.count == 7 * 7 * 5)
     let gram = try #require(try read.values(.gram, of: query, shape: [256, 256]))
     let fisher = try #require(try read.values(.fisher, of: query, shape: [256, 256]))
-    let a = try #require(try read.values(.fisherA, of: query, shape: [8, 256]))
-    let b = try #require(try read.values(.fisherB, of: query, shape: [256, 8]))
+    let a = try #require(try read.values(.fisherA, of: query, shape: [4, 256]))
+    let b = try #require(try read.values(.fisherB, of: query, shape: [256, 4]))
     var isSymmetric = true
     for i in 0..<256 { for j in 0..<i where gram[i * 256 + j] != gram[j * 256 + i] { isSymmetric = false } }
     #expect(isSymmetric)

@@ -89,6 +89,7 @@ struct MemoryTests {
     let adapters = ["clock", "dates", "roman", "sort"].flatMap {
       ["--adapter", "\($0)=\(TestPaths.package)/Models/demo/experts/\($0).weft"]
     }
+    // Four of 0.2 MB, and what reading packs takes.
     let enough = "\(whole + 2)M"
     #expect(try plan("--max-memory", enough).status == 0)
     #expect(try Weft(["inspect", "--plan", Self.demo, "--max-memory", enough] + adapters).status == 71)

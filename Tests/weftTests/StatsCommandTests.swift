@@ -38,7 +38,7 @@ struct StatsCommandTests {
     }
     #expect(Set(merged.values).count == 3)
     let regularMean = try SafetensorsFile(path: folder.file("regmean/adapter_model.safetensors"))
-    #expect(regularMean.tensors.values.contains { $0.shape == [8, 256] }, "the rank of the adapters")
+    #expect(regularMean.tensors.values.contains { $0.shape == [4, 256] }, "the rank of the adapters")
 
     let missing = try Weft(
       ["merge", "--method", "fisher", adapter("roman"), adapter("numbers"), "--output", folder.file("x")] + files.prefix(2))
@@ -78,7 +78,7 @@ struct StatsCommandTests {
     #expect(mixture.contains("[@0-2="), "\(mixture)")
     #expect(try Weft(arguments + ["--method", "adamerging", "--layer-groups", "2"]).output == mixture + "\n")
     let written = try SafetensorsFile(path: folder.file("merged/adapter_model.safetensors"))
-    #expect(written.tensors.values.contains { $0.shape == [16, 256] }, "all ranks together")
+    #expect(written.tensors.values.contains { $0.shape == [8, 256] }, "all ranks together")
     let loaded = ["--adapter", adapter("roman"), "--adapter", adapter("sort")]
     let answer = try Weft(
       ["run"] + Self.model + loaded + ["--mixture", mixture, "--max-tokens", "4", "What is 5 in Roman numerals?"])

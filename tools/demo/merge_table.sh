@@ -144,7 +144,7 @@ and methods that find a size themselves have their own. The rank is that of the 
 | | rank |$(for expert in $experts; do printf ' %s |' "$expert"; done) together |
 |---|---|$(for expert in $experts; do printf -- '---|'; done)---|
 END
-    for way in 'right expert:2:8' 'router:1:8' 'mixture of all ten:0:80' 'base:3:0'; do
+    for way in 'right expert:2:4' 'router:1:4' 'mixture of all ten:0:40' 'base:3:0'; do
         name=${way%%:*}
         back=${way#*:}
         shares "$work/ways" "${back%%:*}" > "$work/way"

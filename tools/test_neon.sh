@@ -5,7 +5,7 @@
 # apt where it may.
 set -eu
 cd "$(dirname "$0")/.."
-cc=${CC:-clang}
+cc=${CC:-$(command -v clang || echo "$(dirname "$(readlink -f "$(command -v swift)")")/clang")}
 if ! command -v qemu-aarch64 >/dev/null || ! command -v aarch64-linux-gnu-gcc >/dev/null; then
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     echo "test_neon.sh: expected qemu-aarch64 and aarch64-linux-gnu-gcc (Debian: qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross)" >&2

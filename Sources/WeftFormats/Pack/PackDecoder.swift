@@ -55,10 +55,8 @@ struct PackDecoder {
     guard let tensor else {
       throw .malformed(location: location, expected: "\(entry.byteCount) bytes", found: "\(storage.bytes.count - offset)")
     }
-    if entry.dtype == .ternary, !entry.coding.isTernary,
-      let index = TernaryCodes(base: tensor.base, count: entry.elementCount).firstInvalid()
-    {
-      throw .malformed(location: location, expected: "elements 0, 1 or -1", found: "-2 in byte \(index)")
+    if !entry.coding.isTernary, let index = tensor.firstInvalidCode() {
+      throw .malformed(location: location, expected: "elements 0, 1 or -1", found: "-2 at element \(index)")
     }
     return tensor
   }

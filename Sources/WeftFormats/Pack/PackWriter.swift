@@ -66,7 +66,7 @@ package final class PackWriter {
         location: file.path, expected: "up to \(PackLimits.axes) axes and a finite scale",
         found: "\(tensor.dtype.name) of shape \(tensor.shape), scale \(tensor.scale)")
     }
-    if tensor.dtype == .ternary, TernaryCodes(base: tensor.base, count: tensor.elementCount).firstInvalid() != nil {
+    if tensor.firstInvalidCode() != nil {
       throw .malformed(location: file.path, expected: "ternary elements 0, 1 or -1", found: "-2")
     }
     let (coding, encoded) = storesRaw ? (.raw, nil) : try PackEncoder.encode(tensor)

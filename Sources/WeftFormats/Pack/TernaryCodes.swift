@@ -8,15 +8,6 @@ struct TernaryCodes {
 
   var byteCount: Int { count / 4 }
 
-  /// The byte of the first element with code 2, which means nothing; nil when there is none.
-  func firstInvalid() -> Int? {
-    for index in 0..<byteCount {
-      let byte = base.load(fromByteOffset: index, as: UInt8.self)
-      if (byte >> 1) & ~byte & 0x55 != 0 { return index }
-    }
-    return nil
-  }
-
   /// Calls `visit` with every element that is not 0, in order: where it is, and whether it is negative.
   func forEachNonzero(_ visit: (_ index: Int, _ isNegative: Bool) -> Void) {
     for byte in stride(from: 0, to: byteCount, by: 8) {

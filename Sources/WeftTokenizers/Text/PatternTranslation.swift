@@ -3,7 +3,7 @@
 /// From the regular expressions of tokenizer files (Oniguruma's Ruby syntax) to PCRE2's, where the two disagree.
 ///
 /// `\s` is Unicode's White_Space there (PCRE2's also has U+180E), `\w` has marks and connectors, `\h` is a hexadecimal digit,
-/// `\uXXXX` is a code point. What has no translation is refused by name, so that nothing splits differently in silence.
+/// `\uHHHH` is a code point. What has no translation is refused by name, so that nothing splits differently in silence.
 struct PatternTranslation {
   var rest: Substring.UnicodeScalarView
   private var result = ""

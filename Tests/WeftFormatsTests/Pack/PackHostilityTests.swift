@@ -65,7 +65,7 @@ struct PackHostilityTests {
       $0.tensors = [.init(coding: 2, shape: [1], bytes: HandmadePack.frame([0, 0, 0, 0, 0]))]
     },
     Wrong("padding that is not zero but hashed", "byte 132: expected 0 behind a chunk") { $0.padding = 1 },
-    Wrong("ternary code 2", "-2 in byte 0") { $0.tensors = [.init(type: 0x1_0001, shape: [4], bytes: [0b1000])] },
+    Wrong("ternary code 2", "-2 at element 1") { $0.tensors = [.init(type: 0x1_0001, shape: [4], bytes: [0b1000])] },
     Wrong("no such name", "one of 1 names and of 1 tensors, found 1, 0") { $0.references = [(1, 0)] },
     Wrong("no such tensor", "one of 1 names and of 1 tensors, found 0, 1") { $0.references = [(0, 1)] },
     Wrong("a name twice", "'x' again") { $0.references = [(0, 0), (0, 0)] },

@@ -26,7 +26,7 @@ SHAPES = {
 TYPES = gguf.GGMLQuantizationType
 # The type of most matrices. In q4_k_m and q5_k_m, the embedding and half of the value and down projections are Q6_K.
 FORMATS = {
-    "f16": TYPES.F16, "q8_0": TYPES.Q8_0, "q4_0": TYPES.Q4_0, "q4_k_m": TYPES.Q4_K, "q5_k_m": TYPES.Q5_K, "q6_k": TYPES.Q6_K,
+    "f16": TYPES.F16, "bf16": TYPES.BF16, "q8_0": TYPES.Q8_0, "q4_0": TYPES.Q4_0, "q4_k_m": TYPES.Q4_K, "q5_k_m": TYPES.Q5_K, "q6_k": TYPES.Q6_K,
     "iq4_xs": TYPES.IQ4_XS,
 }
 DEFAULT_SHAPES, DEFAULT_FORMATS = ["135m", "0.5b"], ["f16", "q8_0", "q4_0"]

@@ -22,11 +22,16 @@ typedef struct attention_query {
   size_t first, end;  // the keys that it sees
 } attention_query;
 
+// Neighbouring queries that go past a chunk together.
+typedef struct attention_pass {
+  size_t at, count;   // the first query; how many
+  size_t first, end;  // the keys that some of them sees
+} attention_pass;
+
 // What a batch of queries knows after some chunks: softmax(scores so far) V, without the division.
 typedef struct attention_state {
-  size_t count;
   attention_query queries[BATCH];
-  float reference[BATCH];  // the largest score so far times log2 e; -inf before the first
+  float reference[BATCH + 16];  // the largest score so far times log2 e; -inf before the first
   vf16 total[BATCH];       // sums of p, 16 keys apart
   float q[BATCH_FLOATS] __attribute__((aligned(64)));    // of a pass of n queries: [blocks of 16 dimensions][n][16]
   float out[BATCH_FLOATS] __attribute__((aligned(64)));  // [queries][head_dim rounded up to 16]
@@ -111,52 +116,55 @@ INLINE void multiply_values(float *out, size_t padded, const float (*p)[CHUNK], 
     UNROLL for (int t = 0; t < width; t++) vector_store(out + (size_t)r * padded + begin + t * 16, &acc[r][t]);
 }
 
+// Scores that are capped, or whose order a negative scale turns round, as `weigh` wants them: it multiplies them with a number that
+// is not negative.
+static __attribute__((noinline)) void bend(float (*scores)[CHUNK], size_t n, const weft_attention_task *task) {
+  for (size_t r = 0; r < n; r++) {
+    UNROLL for (int t = 0; t < CHUNK_TILES; t++) {
+      vf16 s = vector_load(scores[r], (size_t)t * WEFT_KV_BLOCK, WEFT_F32);
+      s = task->softcap > 0 ? vector_tanh(s * task->scale / task->softcap) * task->softcap : -s;
+      vector_store(scores[r] + t * WEFT_KV_BLOCK, &s);
+    }
+  }
+}
+
 // Scores of n queries to p = e^(score - largest), and what they change: the totals, and correction[r] for what was summed before.
 static void weigh(float (*scores)[CHUNK], float *correction, attention_state *state, size_t at, size_t n, size_t begin,
                   const weft_attention_task *task) {
-  const float log2e = 1.44269504088896341f;
+  const float log2e = 1.44269504088896341f, none = -__builtin_inff();
   const float factor = task->softcap > 0 ? log2e : __builtin_fabsf(task->scale) * log2e;
-  float now[WEFT_TILE] = {0}, before[WEFT_TILE] = {0};
+  const vi16 lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  if (task->softcap > 0 || task->scale < 0) bend(scores, n, task);
+  vf16 largest = vector_broadcast(none);  // of this chunk, a lane for each query
   for (size_t r = 0; r < n; r++) {
     const attention_query *query = state->queries + at + r;
     vf16 s[CHUNK_TILES];
     UNROLL for (int t = 0; t < CHUNK_TILES; t++) s[t] = vector_load(scores[r], (size_t)t * WEFT_KV_BLOCK, WEFT_F32);
-    if (task->softcap > 0) {
-      UNROLL for (int t = 0; t < CHUNK_TILES; t++) {
-        s[t] = vector_tanh(s[t] * task->scale / task->softcap) * task->softcap;
-        vector_store(scores[r] + t * WEFT_KV_BLOCK, &s[t]);
-      }
-    } else if (task->scale < 0) {
-      UNROLL for (int t = 0; t < CHUNK_TILES; t++) {
-        s[t] = -s[t];
-        vector_store(scores[r] + t * WEFT_KV_BLOCK, &s[t]);
-      }
-    }
-    const size_t past = query->first > begin ? query->first - begin : 0, left = query->end > begin ? query->end - begin : 0;
-    if (past > 0 || left < CHUNK) {
-      const vi16 lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    if (query->first > begin || query->end < begin + CHUNK) {
+      const size_t past = query->first > begin ? query->first - begin : 0, left = query->end > begin ? query->end - begin : 0;
       const int32_t lower = (int32_t)(past < CHUNK ? past : CHUNK), upper = (int32_t)(left < CHUNK ? left : CHUNK);
       UNROLL for (int t = 0; t < CHUNK_TILES; t++) {
         vi16 key = lane + t * WEFT_KV_BLOCK;
-        s[t] = vector_select((key >= lower) & (key < upper), s[t], vector_broadcast(-__builtin_inff()));
+        s[t] = vector_select((key >= lower) & (key < upper), s[t], vector_broadcast(none));
         vector_store(scores[r] + t * WEFT_KV_BLOCK, &s[t]);
       }
     }
-    const vf16 top = vector_larger(vector_larger(s[0], s[1]), vector_larger(s[2], s[3]));
-    const float largest = vector_largest(top) * factor, previous = state->reference[at + r];
-    const float reference = largest > previous ? largest : previous;
-    state->reference[at + r] = reference;
-    // Before its window a row has seen nothing: zeros, not -inf - -inf.
-    now[r] = reference == -__builtin_inff() ? 0 : reference;
-    before[r] = previous;
+    const float top = vector_largest(vector_larger(vector_larger(s[0], s[1]), vector_larger(s[2], s[3])));
+    largest = vector_select(lane == (int32_t)r, vector_broadcast(top), largest);
   }
-  vf16 change = vector_exp2(vector_load(before, 0, WEFT_F32) - vector_load(now, 0, WEFT_F32));
+  const vf16 before = vector_load(state->reference + at, 0, WEFT_F32);
+  const vf16 reference = vector_larger(largest * factor, before);
+  vector_store(state->reference + at, &reference);
+  // Before its window a row has seen nothing: zeros, not -inf - -inf.
+  const vf16 zero = vector_select(reference == none, vector_broadcast(0), reference), change = vector_exp2(before - zero);
+  float zeros[WEFT_TILE] __attribute__((aligned(64)));
+  vector_store(zeros, &zero);
   vector_store(correction, &change);
   for (size_t r = 0; r < n; r++) {
     vf16 sum = vector_broadcast(0);
     UNROLL for (int t = 0; t < CHUNK_TILES; t++) {
       vf16 score = vector_load(scores[r], (size_t)t * WEFT_KV_BLOCK, WEFT_F32);
-      vf16 e = vector_exp2(vector_fma(score, vector_broadcast(factor), vector_broadcast(-now[r])));
+      vf16 e = vector_exp2(vector_fma(score, vector_broadcast(factor), vector_broadcast(-zeros[r])));
       vector_store(scores[r] + t * WEFT_KV_BLOCK, &e);
       sum += e;
     }
@@ -164,20 +172,14 @@ static void weigh(float (*scores)[CHUNK], float *correction, attention_state *st
   }
 }
 
-// One chunk past n queries from number `at` on.
+// One chunk past the n queries of a pass.
 INLINE void attend(attention_state *state, const weft_attention_task *task, const attention_chunk *chunk,
-                   const attention_chunk *ahead, size_t at, const int n, const int format) {
-  const size_t d = task->head_dim, padded = (d + 15) / 16 * 16;
+                   const attention_chunk *ahead, const attention_pass *pass, const int n, const int format) {
+  const size_t d = task->head_dim, padded = (d + 15) / 16 * 16, at = pass->at;
   float scores[QUERIES][CHUNK] __attribute__((aligned(64)));
   float correction[WEFT_TILE] __attribute__((aligned(64)));
-  size_t first = SIZE_MAX, end = 0;  // keys that some query sees
-  for (size_t r = at; r < at + n; r++) {
-    if (state->queries[r].first < first) first = state->queries[r].first;
-    if (state->queries[r].end > end) end = state->queries[r].end;
-  }
-  if (end <= chunk->begin || first >= chunk->begin + CHUNK) return;
-  const size_t from = first > chunk->begin ? first - chunk->begin : 0;
-  const size_t count = end - chunk->begin < CHUNK ? end - chunk->begin : CHUNK;
+  const size_t from = pass->first > chunk->begin ? pass->first - chunk->begin : 0;
+  const size_t count = pass->end - chunk->begin < CHUNK ? pass->end - chunk->begin : CHUNK;
   for (int t = 0; t < CHUNK_TILES; t += width_for(n)) {
     // Of tiles that nobody sees any scores do: they are masked.
     if ((size_t)t * WEFT_KV_BLOCK >= count || (size_t)(t + width_for(n)) * WEFT_KV_BLOCK <= from) {
@@ -230,67 +232,73 @@ INLINE void locate(attention_chunk *chunk, const weft_attention_task *task, size
 }
 
 // `attend` for every number of queries: functions of their own, for the compiler's sake.
-typedef void attention_pass(attention_state *state, const weft_attention_task *task, const attention_chunk *chunk,
-                            const attention_chunk *ahead, size_t at);
-#if QUERIES == 14
-#define PASSES(X, f) \
-  X(f, 1) X(f, 2) X(f, 3) X(f, 4) X(f, 5) X(f, 6) X(f, 7) X(f, 8) X(f, 9) X(f, 10) X(f, 11) X(f, 12) X(f, 13) X(f, 14)
+typedef void attention_body(attention_state *state, const weft_attention_task *task, const attention_chunk *chunk,
+                            const attention_chunk *ahead, const attention_pass *pass);
+#if QUERIES == 12
+#define SIZES(X, f) X(f, 1) X(f, 2) X(f, 3) X(f, 4) X(f, 5) X(f, 6) X(f, 7) X(f, 8) X(f, 9) X(f, 10) X(f, 11) X(f, 12)
 #else
-#define PASSES(X, f) X(f, 1) X(f, 2) X(f, 3) X(f, 4) X(f, 5) X(f, 6)
+#define SIZES(X, f) X(f, 1) X(f, 2) X(f, 3) X(f, 4) X(f, 5) X(f, 6)
 #endif
-#define DEFINE(format, n)                                                                                                  \
-  static __attribute__((noinline)) void attend_##format##_##n(attention_state *state, const weft_attention_task *task,     \
-                                                              const attention_chunk *chunk, const attention_chunk *ahead,  \
-                                                              size_t at) {                                                 \
-    attend(state, task, chunk, ahead, at, n, format);                                                                      \
+#define DEFINE(format, n)                                                                                                 \
+  static __attribute__((noinline)) void attend_##format##_##n(attention_state *state, const weft_attention_task *task,    \
+                                                              const attention_chunk *chunk, const attention_chunk *ahead, \
+                                                              const attention_pass *pass) {                               \
+    attend(state, task, chunk, ahead, pass, n, format);                                                                   \
   }
-PASSES(DEFINE, WEFT_F32) PASSES(DEFINE, WEFT_F16) PASSES(DEFINE, WEFT_Q8_0)
+SIZES(DEFINE, WEFT_F32) SIZES(DEFINE, WEFT_F16) SIZES(DEFINE, WEFT_Q8_0)
 #define NAMED(format, n) attend_##format##_##n,
-static attention_pass *const attend_f32[] = {PASSES(NAMED, WEFT_F32)}, *const attend_f16[] = {PASSES(NAMED, WEFT_F16)},
-                            *const attend_q8_0[] = {PASSES(NAMED, WEFT_Q8_0)};
-#undef PASSES
+static attention_body *const attend_f32[] = {SIZES(NAMED, WEFT_F32)}, *const attend_f16[] = {SIZES(NAMED, WEFT_F16)},
+                            *const attend_q8_0[] = {SIZES(NAMED, WEFT_Q8_0)};
+#undef SIZES
 #undef DEFINE
 #undef NAMED
 
-// Query vectors [begin, begin + count) of the task, in passes.
+// Query number `index` of the task becomes number r of a pass.
+INLINE void start(attention_state *state, attention_pass *pass, size_t r, const weft_attention_task *task, size_t index) {
+  const size_t d = task->head_dim, padded = (d + 15) / 16 * 16, row = index / task->group, head = index % task->group;
+  const float *from = task->query + row * task->query_stride + head * d;
+  float *to = state->q + pass->at * padded + r * 16;
+  size_t i = 0;
+  for (; i + 16 <= d; i += 16) memcpy(to + i * pass->count, from + i, 64);
+  for (; i < d; i++) to[i / 16 * 16 * pass->count + i % 16] = from[i];
+  attention_query *query = state->queries + pass->at + r;
+  query->out = task->out + row * task->out_stride + head * d;
+  query->end = task->first_position + row + 1;
+  query->first = task->window != 0 && query->end > task->window ? query->end - task->window : 0;
+  if (query->first < pass->first) pass->first = query->first;
+  if (query->end > pass->end) pass->end = query->end;
+  state->reference[pass->at + r] = -__builtin_inff();
+  state->total[pass->at + r] = vector_broadcast(0);
+}
+
+// Query vectors [begin, begin + count) of the task.
 static void attend_batch(attention_state *state, const weft_attention_task *task, size_t begin, size_t count,
-                         attention_pass *const *attend) {
-  const size_t d = task->head_dim, padded = (d + 15) / 16 * 16, passes = (count + QUERIES - 1) / QUERIES;
-  size_t first = SIZE_MAX, end = 0;
-  state->count = count;
-  for (size_t pass = 0; pass < passes; pass++) {
-    const size_t at = count * pass / passes, n = count * (pass + 1) / passes - at;
-    for (size_t r = 0; r < n; r++) {
-      const size_t row = (begin + at + r) / task->group, head = (begin + at + r) % task->group;
-      attention_query *query = state->queries + at + r;
-      query->out = task->out + row * task->out_stride + head * d;
-      query->end = task->first_position + row + 1;
-      query->first = task->window != 0 && query->end > task->window ? query->end - task->window : 0;
-      if (query->first < first) first = query->first;
-      if (query->end > end) end = query->end;
-      state->reference[at + r] = -__builtin_inff();
-      state->total[at + r] = vector_broadcast(0);
-      const float *q = task->query + row * task->query_stride + head * d;
-      for (size_t i = 0; i < d; i += 16)
-        memcpy(state->q + at * padded + i * n + r * 16, q + i, (d - i < 16 ? d - i : 16) * 4);
-    }
+                         attention_body *const *attend) {
+  const size_t d = task->head_dim, padded = (d + 15) / 16 * 16, pass_count = (count + QUERIES - 1) / QUERIES;
+  attention_pass passes[(BATCH + QUERIES - 1) / QUERIES];
+  for (size_t i = 0; i < pass_count; i++) {
+    const size_t at = count * i / pass_count;
+    passes[i] = (attention_pass){at, count * (i + 1) / pass_count - at, SIZE_MAX, 0};
+    for (size_t r = 0; r < passes[i].count; r++) start(state, passes + i, r, task, begin + at + r);
   }
   memset(state->out, 0, count * padded * 4);
+  // Later queries see later keys: the first pass begins first, the last one ends last.
+  const size_t first = passes[0].first, end = passes[pass_count - 1].end;
   attention_chunk chunk, next;
   locate(&chunk, task, first / CHUNK * CHUNK, first, end);
   for (; chunk.begin < end; chunk = next) {
-    const size_t following = chunk.begin + CHUNK;
-    if (following < end) {
-      locate(&next, task, following, first, end);
+    if (chunk.begin + CHUNK < end) {
+      locate(&next, task, chunk.begin + CHUNK, first, end);
     } else {
       next = chunk;
-      next.begin = following;
+      next.begin = end;
     }
-    for (size_t pass = 0; pass < passes; pass++) {
-      const size_t at = count * pass / passes, n = count * (pass + 1) / passes - at;
-      // Memory is asked for by the first pass; what the others ask for is there.
-      const attention_chunk *ahead = pass == 0 ? &next : &chunk;
-      attend[n - 1](state, task, &chunk, ahead, at);
+    // Memory is asked for by one pass; what the others ask for is there.
+    const attention_chunk *ahead = &next;
+    for (const attention_pass *pass = passes; pass < passes + pass_count; pass++) {
+      if (pass->end <= chunk.begin || pass->first >= chunk.begin + CHUNK) continue;
+      attend[pass->count - 1](state, task, &chunk, ahead, pass);
+      ahead = &chunk;
     }
   }
   for (size_t r = 0; r < count; r++) {
@@ -299,7 +307,7 @@ static void attend_batch(attention_state *state, const weft_attention_task *task
   }
 }
 
-static void attention(const weft_attention_task *task, attention_pass *const *attend) {
+static void attention(const weft_attention_task *task, attention_body *const *attend) {
   attention_state state;
   const size_t padded = (task->head_dim + 15) / 16 * 16, total = task->rows * task->group;
   const size_t most = BATCH_FLOATS / padded < BATCH ? BATCH_FLOATS / padded : BATCH, batches = (total + most - 1) / most;

@@ -14,7 +14,7 @@ TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")
 #define TILES 2
 #define ROWS 12
 #define REGISTERS 32
-#define QUERIES 14
+#define QUERIES 12
 #include "../vector/attention.h"
 #include "../vector/elementwise.h"
 #include "../vector/matmul_float.h"

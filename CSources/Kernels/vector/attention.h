@@ -13,9 +13,11 @@ enum {
   CHUNK = 64,
   CHUNK_TILES = CHUNK / WEFT_KV_BLOCK,
   MAX_HEAD_DIM = 512,
-  BATCH = 48,                  // queries that see a chunk one after the other
-  BATCH_FLOATS = BATCH * 128,  // of wide heads, fewer
+  BATCH = 48,                  // queries that see a chunk one after the other: all that they need stays in the L1 cache
+  BATCH_FLOATS = BATCH * 128,  // of wide heads, fewer; QUERIES of the widest
 };
+
+_Static_assert(BATCH % QUERIES == 0 && BATCH_FLOATS / MAX_HEAD_DIM >= QUERIES, "a batch is whole passes");
 
 typedef struct attention_query {
   float *out;
@@ -271,14 +273,15 @@ INLINE void start(attention_state *state, attention_pass *pass, size_t r, const 
   state->total[pass->at + r] = vector_broadcast(0);
 }
 
-// Query vectors [begin, begin + count) of the task.
-static void attend_batch(attention_state *state, const weft_attention_task *task, size_t begin, size_t count,
+// Passes [first_pass, end_pass) of `all` that the query vectors of the task are divided into.
+static void attend_batch(attention_state *state, const weft_attention_task *task, size_t first_pass, size_t end_pass, size_t all,
                          attention_body *const *attend) {
-  const size_t d = task->head_dim, padded = (d + 15) / 16 * 16, pass_count = (count + QUERIES - 1) / QUERIES;
-  attention_pass passes[(BATCH + QUERIES - 1) / QUERIES];
+  const size_t d = task->head_dim, padded = (d + 15) / 16 * 16, pass_count = end_pass - first_pass;
+  const size_t total = task->rows * task->group, begin = total * first_pass / all, count = total * end_pass / all - begin;
+  attention_pass passes[BATCH / QUERIES];
   for (size_t i = 0; i < pass_count; i++) {
-    const size_t at = count * i / pass_count;
-    passes[i] = (attention_pass){at, count * (i + 1) / pass_count - at, SIZE_MAX, 0};
+    const size_t at = total * (first_pass + i) / all - begin, end = total * (first_pass + i + 1) / all - begin;
+    passes[i] = (attention_pass){at, end - at, SIZE_MAX, 0};
     for (size_t r = 0; r < passes[i].count; r++) start(state, passes + i, r, task, begin + at + r);
   }
   memset(state->out, 0, count * padded * 4);
@@ -309,12 +312,11 @@ static void attend_batch(attention_state *state, const weft_attention_task *task
 
 static void attention(const weft_attention_task *task, attention_body *const *attend) {
   attention_state state;
-  const size_t padded = (task->head_dim + 15) / 16 * 16, total = task->rows * task->group;
-  const size_t most = BATCH_FLOATS / padded < BATCH ? BATCH_FLOATS / padded : BATCH, batches = (total + most - 1) / most;
-  for (size_t batch = 0; batch < batches; batch++) {
-    const size_t begin = total * batch / batches;
-    attend_batch(&state, task, begin, total * (batch + 1) / batches - begin, attend);
-  }
+  const size_t padded = (task->head_dim + 15) / 16 * 16, passes = (task->rows * task->group + QUERIES - 1) / QUERIES;
+  const size_t queries = BATCH_FLOATS / padded < BATCH ? BATCH_FLOATS / padded : BATCH, most = queries / QUERIES;
+  const size_t batches = (passes + most - 1) / most;
+  for (size_t batch = 0; batch < batches; batch++)
+    attend_batch(&state, task, passes * batch / batches, passes * (batch + 1) / batches, passes, attend);
 }
 
 void NAME(attention_f32)(const weft_attention_task *task) { attention(task, attend_f32); }

@@ -1,35 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 // Norm, rotation, activation and small loops. Included by a tier, which defines NAME, inside its target region.
 
+// Sums of x - mean, or of its squares, in four registers, so that no addition waits for the one before.
+INLINE float sum_of(const float *x, size_t n, float mean, const int squares) {
+  vf16 sums[4] = {{0}, {0}, {0}, {0}};
+  size_t i = 0;
+  for (; i + 64 <= n; i += 64) {
+    UNROLL for (size_t k = 0; k < 4; k++) {
+      vf16 v = vector_load(x, i + k * 16, WEFT_F32) - mean;
+      sums[k] = squares ? vector_fma(v, v, sums[k]) : sums[k] + v;
+    }
+  }
+  for (; i + 16 <= n; i += 16) {
+    vf16 v = vector_load(x, i, WEFT_F32) - mean;
+    sums[0] = squares ? vector_fma(v, v, sums[0]) : sums[0] + v;
+  }
+  float sum = vector_sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  for (; i < n; i++) sum += squares ? (x[i] - mean) * (x[i] - mean) : x[i] - mean;
+  return sum;
+}
+
 void NAME(rms_norm)(float *y, const float *x, const float *w, size_t n, float eps) {
-  vf16 squares = vector_broadcast(0);
+  const float inverse = 1.0f / __builtin_sqrtf(sum_of(x, n, 0, 1) / (float)n + eps);
   size_t i = 0;
   for (; i + 16 <= n; i += 16) {
-    vf16 v = vector_load(x, i, WEFT_F32);
-    squares = vector_fma(v, v, squares);
+    vf16 v = vector_load(w, i, WEFT_F32) * (vector_load(x, i, WEFT_F32) * inverse);
+    vector_store(y + i, &v);
   }
-  float sum = vector_sum(squares);
-  for (size_t j = i; j < n; j++) sum += x[j] * x[j];
-  float inverse = 1.0f / __builtin_sqrtf(sum / (float)n + eps);
-  for (size_t j = 0; j < n; j++) y[j] = w[j] * (x[j] * inverse);
+  for (; i < n; i++) y[i] = w[i] * (x[i] * inverse);
 }
 
 // Two passes: the mean first, so that a large mean costs the variance no digits.
 void NAME(layer_norm)(float *y, const float *x, const float *w, const float *b, size_t n, float eps) {
-  vf16 sums = vector_broadcast(0), squares = vector_broadcast(0);
-  size_t i = 0, whole = n / 16 * 16;
-  for (; i < whole; i += 16) sums += vector_load(x, i, WEFT_F32);
-  float sum = vector_sum(sums);
-  for (; i < n; i++) sum += x[i];
-  float mean = sum / (float)n;
-  for (i = 0; i < whole; i += 16) {
-    vf16 v = vector_load(x, i, WEFT_F32) - mean;
-    squares = vector_fma(v, v, squares);
+  const float mean = sum_of(x, n, 0, 0) / (float)n;
+  const float inverse = 1.0f / __builtin_sqrtf(sum_of(x, n, mean, 1) / (float)n + eps);
+  size_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    vf16 v = vector_load(w, i, WEFT_F32) * ((vector_load(x, i, WEFT_F32) - mean) * inverse);
+    if (b) v += vector_load(b, i, WEFT_F32);
+    vector_store(y + i, &v);
   }
-  float square = vector_sum(squares);
-  for (; i < n; i++) square += (x[i] - mean) * (x[i] - mean);
-  float inverse = 1.0f / __builtin_sqrtf(square / (float)n + eps);
-  for (size_t j = 0; j < n; j++) y[j] = w[j] * ((x[j] - mean) * inverse) + (b ? b[j] : 0);
+  for (; i < n; i++) y[i] = w[i] * ((x[i] - mean) * inverse) + (b ? b[i] : 0);
 }
 
 void NAME(rope)(float *x, const float *cos_sin, size_t heads, size_t stride, size_t d) {

@@ -20,6 +20,9 @@ package struct PackedMatrix: @unchecked Sendable {
     Int(weft_packed_bytes(Int32(dtype.rawValue), rows, columns))
   }
 
+  /// The same in memory that several share: the next one begins at a multiple of 64.
+  package static func room(for tensor: Tensor) -> Int { (byteCount(of: tensor) + 63) / 64 * 64 }
+
   /// Packs `tensor` ([out, in]), all threads together. The dtype must be a weight format.
   /// - Parameter rowMap: for every row of the result the row of the tensor it comes from; nil for the identity.
   package init(_ tensor: Tensor, rowMap: [Int32]? = nil, pool: ThreadPool) throws(StorageError) {

@@ -1,162 +1,317 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attention over a blocked KV cache. A tier defines NAME and QUERIES (query vectors that share one pass over keys and values:
-// 4 x QUERIES + 5 registers of 16 floats) and includes this inside its target region.
+// Attention over a blocked KV cache. A tier defines NAME, REGISTERS (registers of 16 floats that it has) and QUERIES (the most
+// query vectors that share one pass over a chunk of keys and values) and includes this inside its target region.
 //
 // Keys are taken in chunks of 64 that begin at multiples of 64, whatever the number of queries, and masked keys add exact
 // zeros, whole chunks of them too: a row's result does not depend on its neighbours or on how a prompt was cut.
+//
+// A chunk goes past all queries of a batch before the next one comes, in passes of up to QUERIES; what is converted from the
+// cache's format serves a whole pass. Sums of a pass stay in registers: the products of n queries with `width` tiles of 16 keys,
+// or with `width` times 16 dimensions of the values.
 
-enum { CHUNK = 64, CHUNK_TILES = CHUNK / WEFT_KV_BLOCK, MAX_HEAD_DIM = 512 };
+enum {
+  CHUNK = 64,
+  CHUNK_TILES = CHUNK / WEFT_KV_BLOCK,
+  MAX_HEAD_DIM = 512,
+  BATCH = 48,                  // queries that see a chunk one after the other
+  BATCH_FLOATS = BATCH * 128,  // of wide heads, fewer
+};
 
 typedef struct attention_query {
-  const float *q;
   float *out;
   size_t first, end;  // the keys that it sees
 } attention_query;
 
-// scores = sum over the dimensions [begin, end) of key times query.
-INLINE void multiply_keys(vf16 (*scores)[CHUNK_TILES], const attention_query *queries, const void *const *k, size_t begin,
-                          size_t end, const int n, const int format) {
+// What a batch of queries knows after some chunks: softmax(scores so far) V, without the division.
+typedef struct attention_state {
+  size_t count;
+  attention_query queries[BATCH];
+  float reference[BATCH];  // the largest score so far times log2 e; -inf before the first
+  vf16 total[BATCH];       // sums of p, 16 keys apart
+  float q[BATCH_FLOATS] __attribute__((aligned(64)));    // of a pass of n queries: [blocks of 16 dimensions][n][16]
+  float out[BATCH_FLOATS] __attribute__((aligned(64)));  // [queries][head_dim rounded up to 16]
+} attention_state;
+
+// 64 keys and the values that belong to them.
+typedef struct attention_chunk {
+  size_t begin;
+  const char *k[CHUNK_TILES], *v[CHUNK_TILES];
+} attention_chunk;
+
+// Tiles of `width` that n queries are multiplied with at once: sums, keys and one query's number must fit the registers.
+INLINE int width_for(const int n) { return (n + 1) * 4 < REGISTERS ? 4 : (n + 1) * 2 < REGISTERS ? 2 : 1; }
+
+INLINE size_t format_bytes(const int format) { return format == WEFT_F32 ? 4 : format == WEFT_F16 ? 2 : 1; }
+
+// scores[r][16 t ...] = sum over the dimensions of keys of tile t times query r. Asks for the same lines of the keys at `ahead`.
+INLINE void multiply_keys(float (*scores)[CHUNK], const float *q, const char *const *k, const char *const *ahead, size_t d,
+                          const int n, const int width, const int format) {
+  const size_t bytes = format_bytes(format), line = bytes == 4 ? 1 : 2;  // dimensions of 16 keys in 64 bytes
+  vf16 acc[QUERIES][CHUNK_TILES];
+  UNROLL for (int r = 0; r < n; r++) UNROLL for (int t = 0; t < width; t++) acc[r][t] = vector_broadcast(0);
+  for (size_t begin = 0; begin < d; begin += 16, q += n * 16) {
+    const size_t count = d - begin < 16 ? d - begin : 16;
+    size_t i = 0;
+#define DIMENSION(i)                                                                                                    \
+  do {                                                                                                                  \
+    vf16 key[CHUNK_TILES];                                                                                              \
+    UNROLL for (int t = 0; t < width; t++) key[t] = vector_load(k[t], (begin + (i)) * WEFT_KV_BLOCK, format);           \
+    UNROLL for (int r = 0; r < n; r++) {                                                                                \
+      vf16 value = vector_broadcast(q[r * 16 + (i)]);                                                                   \
+      UNROLL for (int t = 0; t < width; t++) acc[r][t] = vector_fma(key[t], value, acc[r][t]);                          \
+    }                                                                                                                   \
+  } while (0)
+    for (; i + line <= count; i += line) {
+      UNROLL for (int t = 0; t < width; t++) __builtin_prefetch(ahead[t] + (begin + i) * WEFT_KV_BLOCK * bytes);
+      UNROLL for (size_t j = 0; j < line; j++) DIMENSION(i + j);
+    }
+    for (; i < count; i++) DIMENSION(i);
+#undef DIMENSION
+    if (format == WEFT_Q8_0 && (begin % WEFT_BLOCK != 0 || begin + 16 >= d)) {
+      UNROLL for (int t = 0; t < width; t++) {
+        vf16 scale = vector_load(k[t] + d * WEFT_KV_BLOCK, begin / WEFT_BLOCK * WEFT_KV_BLOCK, WEFT_F16);
+        UNROLL for (int r = 0; r < n; r++) {
+          vf16 sum = begin < WEFT_BLOCK ? vector_broadcast(0) : vector_load(scores[r], (size_t)t * WEFT_KV_BLOCK, WEFT_F32);
+          sum = vector_fma(acc[r][t], scale, sum);
+          vector_store(scores[r] + t * WEFT_KV_BLOCK, &sum);
+          acc[r][t] = vector_broadcast(0);
+        }
+      }
+    }
+  }
+  if (format == WEFT_Q8_0) return;
   UNROLL for (int r = 0; r < n; r++)
-    UNROLL for (int t = 0; t < CHUNK_TILES; t++) scores[r][t] = vector_broadcast(0);
-  for (size_t i = begin; i < end; i++) {
-    vf16 key[CHUNK_TILES];
-    UNROLL for (int t = 0; t < CHUNK_TILES; t++) key[t] = vector_load(k[t], i * WEFT_KV_BLOCK, format);
-    UNROLL for (int r = 0; r < n; r++) {
-      vf16 value = vector_broadcast(queries[r].q[i]);
-      UNROLL for (int t = 0; t < CHUNK_TILES; t++) scores[r][t] = vector_fma(key[t], value, scores[r][t]);
-    }
-  }
+    UNROLL for (int t = 0; t < width; t++) vector_store(scores[r] + t * WEFT_KV_BLOCK, &acc[r][t]);
 }
 
-INLINE void attend(const attention_query *queries, const weft_attention_task *task, const int n, const int format) {
-  const size_t d = task->head_dim, padded = (d + 15) / 16 * 16;
-  float out[QUERIES][MAX_HEAD_DIM] __attribute__((aligned(64)));
-  float p[QUERIES][CHUNK] __attribute__((aligned(64)));
-  float scaled[QUERIES][CHUNK] __attribute__((aligned(64)));  // p times the scales of 32 dimensions of the values
-  float(*const weights)[CHUNK] = format == WEFT_Q8_0 ? scaled : p;
-  float largest[QUERIES], total[QUERIES], correction[QUERIES];
-  size_t first = SIZE_MAX, end = 0;  // keys that some query sees
-  UNROLL for (int r = 0; r < n; r++) {
-    memset(out[r], 0, padded * 4);
-    largest[r] = -__builtin_inff();
-    total[r] = 0;
-    if (queries[r].first < first) first = queries[r].first;
-    if (queries[r].end > end) end = queries[r].end;
-  }
-  for (size_t begin = first / CHUNK * CHUNK; begin < end; begin += CHUNK) {
-    const size_t from = first > begin ? first - begin : 0, count = end - begin < CHUNK ? end - begin : CHUNK;
-    const void *k[CHUNK_TILES], *v[CHUNK_TILES];
-    for (size_t t = 0; t < CHUNK_TILES; t++) {  // tiles that nobody sees repeat one that is seen; their scores are masked
-      const int seen = t * WEFT_KV_BLOCK < count && (t + 1) * WEFT_KV_BLOCK > from;
-      size_t block = begin / WEFT_KV_BLOCK + (seen ? t : from / WEFT_KV_BLOCK);
-      size_t offset = (size_t)task->block_table[block] * task->block_stride;
-      k[t] = (const char *)task->keys + offset;
-      v[t] = (const char *)task->values + offset;
-    }
-    vf16 scores[QUERIES][CHUNK_TILES];
-    if (format == WEFT_Q8_0) {
-      UNROLL for (int r = 0; r < n; r++)
-        UNROLL for (int t = 0; t < CHUNK_TILES; t++) scores[r][t] = vector_broadcast(0);
-      for (size_t i = 0; i < d; i += WEFT_BLOCK) {
-        vf16 part[QUERIES][CHUNK_TILES];
-        multiply_keys(part, queries, k, i, d - i < WEFT_BLOCK ? d : i + WEFT_BLOCK, n, format);
-        UNROLL for (int t = 0; t < CHUNK_TILES; t++) {
-          vf16 scale = vector_load((const char *)k[t] + d * WEFT_KV_BLOCK, i / WEFT_BLOCK * WEFT_KV_BLOCK, WEFT_F16);
-          UNROLL for (int r = 0; r < n; r++) scores[r][t] = vector_fma(part[r][t], scale, scores[r][t]);
-        }
+// out[r][...] = out[r][...] correction[r] + sum over keys [from, count) of p[r] times value, `width` x 16 dimensions from `begin` on.
+INLINE void multiply_values(float *out, size_t padded, const float (*p)[CHUNK], const float *correction, const char *const *v,
+                            const char *const *ahead, size_t begin, size_t from, size_t count, const int n, const int width,
+                            const int format) {
+  const size_t bytes = format_bytes(format);
+  vf16 acc[QUERIES][CHUNK_TILES];
+  UNROLL for (int r = 0; r < n; r++)
+    UNROLL for (int t = 0; t < width; t++)
+      acc[r][t] = vector_load(out + (size_t)r * padded, begin + (size_t)t * 16, WEFT_F32) * correction[r];
+  for (size_t j = from; j < count;) {
+    const size_t tile = j / WEFT_KV_BLOCK, stop = (tile + 1) * WEFT_KV_BLOCK < count ? (tile + 1) * WEFT_KV_BLOCK : count;
+    const char *row = v[tile] + (j % WEFT_KV_BLOCK * padded + begin) * bytes;
+    const char *later = ahead[tile] + (j % WEFT_KV_BLOCK * padded + begin) * bytes;
+    for (; j < stop; j++, row += padded * bytes, later += padded * bytes) {
+      UNROLL for (size_t i = 0; i < (size_t)width * 16 * bytes; i += 64) __builtin_prefetch(later + i);
+      vf16 value[CHUNK_TILES];
+      UNROLL for (int t = 0; t < width; t++) value[t] = vector_load(row, (size_t)t * 16, format);
+      UNROLL for (int r = 0; r < n; r++) {
+        vf16 weight = vector_broadcast(p[r][j]);
+        UNROLL for (int t = 0; t < width; t++) acc[r][t] = vector_fma(value[t], weight, acc[r][t]);
       }
-    } else {
-      multiply_keys(scores, queries, k, 0, d, n, format);
     }
+  }
+  UNROLL for (int r = 0; r < n; r++)
+    UNROLL for (int t = 0; t < width; t++) vector_store(out + (size_t)r * padded + begin + t * 16, &acc[r][t]);
+}
+
+// Scores of n queries to p = e^(score - largest), and what they change: the totals, and correction[r] for what was summed before.
+static void weigh(float (*scores)[CHUNK], float *correction, attention_state *state, size_t at, size_t n, size_t begin,
+                  const weft_attention_task *task) {
+  const float log2e = 1.44269504088896341f;
+  const float factor = task->softcap > 0 ? log2e : __builtin_fabsf(task->scale) * log2e;
+  float now[WEFT_TILE] = {0}, before[WEFT_TILE] = {0};
+  for (size_t r = 0; r < n; r++) {
+    const attention_query *query = state->queries + at + r;
+    vf16 s[CHUNK_TILES];
+    UNROLL for (int t = 0; t < CHUNK_TILES; t++) s[t] = vector_load(scores[r], (size_t)t * WEFT_KV_BLOCK, WEFT_F32);
     if (task->softcap > 0) {
-      UNROLL for (int r = 0; r < n; r++)
-        UNROLL for (int t = 0; t < CHUNK_TILES; t++)
-          scores[r][t] = vector_tanh(scores[r][t] * task->scale / task->softcap) * task->softcap;
-    } else {
-      UNROLL for (int r = 0; r < n; r++)
-        UNROLL for (int t = 0; t < CHUNK_TILES; t++) scores[r][t] *= task->scale;
-    }
-    UNROLL for (int r = 0; r < n; r++) {
-      const vi16 lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-      const size_t past = queries[r].first > begin ? queries[r].first - begin : 0;
-      const size_t left = queries[r].end > begin ? queries[r].end - begin : 0;
-      if (past > 0 || left < CHUNK) {
-        const int32_t lower = (int32_t)(past < CHUNK ? past : CHUNK), upper = (int32_t)(left < CHUNK ? left : CHUNK);
-        UNROLL for (int t = 0; t < CHUNK_TILES; t++) {
-          vi16 key = lane + t * WEFT_KV_BLOCK;
-          scores[r][t] = vector_select((key >= lower) & (key < upper), scores[r][t], vector_broadcast(-__builtin_inff()));
-        }
-      }
-      vf16 top = scores[r][0];
-      UNROLL for (int t = 1; t < CHUNK_TILES; t++) top = __builtin_elementwise_max(top, scores[r][t]);
-      float previous = largest[r], highest = vector_largest(top);
-      largest[r] = highest > previous ? highest : previous;
-      // Before its window a row has seen nothing: zeros, not -inf - -inf.
-      const float reference = largest[r] == -__builtin_inff() ? 0 : largest[r];
-      vf16 sum = vector_broadcast(0);
       UNROLL for (int t = 0; t < CHUNK_TILES; t++) {
-        vf16 e = vector_exp(scores[r][t] - reference);
-        vector_store(p[r] + t * WEFT_KV_BLOCK, &e);
-        sum += e;
+        s[t] = vector_tanh(s[t] * task->scale / task->softcap) * task->softcap;
+        vector_store(scores[r] + t * WEFT_KV_BLOCK, &s[t]);
       }
-      correction[r] = vector_exp(vector_broadcast(previous - reference))[0];
-      total[r] = total[r] * correction[r] + vector_sum(sum);
+    } else if (task->scale < 0) {
+      UNROLL for (int t = 0; t < CHUNK_TILES; t++) {
+        s[t] = -s[t];
+        vector_store(scores[r] + t * WEFT_KV_BLOCK, &s[t]);
+      }
     }
-    for (size_t i = 0; i < padded; i += 16) {
-      if (format == WEFT_Q8_0 && i % WEFT_BLOCK == 0) {
-        UNROLL for (int t = 0; t < CHUNK_TILES; t++) {
-          vf16 scale = vector_load((const char *)v[t] + padded * WEFT_KV_BLOCK, i / WEFT_BLOCK * WEFT_KV_BLOCK, WEFT_F16);
-          UNROLL for (int r = 0; r < n; r++) {
-            vf16 weight = vector_load(p[r], (size_t)t * WEFT_KV_BLOCK, WEFT_F32) * scale;
-            vector_store(scaled[r] + t * WEFT_KV_BLOCK, &weight);
-          }
+    const size_t past = query->first > begin ? query->first - begin : 0, left = query->end > begin ? query->end - begin : 0;
+    if (past > 0 || left < CHUNK) {
+      const vi16 lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+      const int32_t lower = (int32_t)(past < CHUNK ? past : CHUNK), upper = (int32_t)(left < CHUNK ? left : CHUNK);
+      UNROLL for (int t = 0; t < CHUNK_TILES; t++) {
+        vi16 key = lane + t * WEFT_KV_BLOCK;
+        s[t] = vector_select((key >= lower) & (key < upper), s[t], vector_broadcast(-__builtin_inff()));
+        vector_store(scores[r] + t * WEFT_KV_BLOCK, &s[t]);
+      }
+    }
+    const vf16 top = vector_larger(vector_larger(s[0], s[1]), vector_larger(s[2], s[3]));
+    const float largest = vector_largest(top) * factor, previous = state->reference[at + r];
+    const float reference = largest > previous ? largest : previous;
+    state->reference[at + r] = reference;
+    // Before its window a row has seen nothing: zeros, not -inf - -inf.
+    now[r] = reference == -__builtin_inff() ? 0 : reference;
+    before[r] = previous;
+  }
+  vf16 change = vector_exp2(vector_load(before, 0, WEFT_F32) - vector_load(now, 0, WEFT_F32));
+  vector_store(correction, &change);
+  for (size_t r = 0; r < n; r++) {
+    vf16 sum = vector_broadcast(0);
+    UNROLL for (int t = 0; t < CHUNK_TILES; t++) {
+      vf16 score = vector_load(scores[r], (size_t)t * WEFT_KV_BLOCK, WEFT_F32);
+      vf16 e = vector_exp2(vector_fma(score, vector_broadcast(factor), vector_broadcast(-now[r])));
+      vector_store(scores[r] + t * WEFT_KV_BLOCK, &e);
+      sum += e;
+    }
+    state->total[at + r] = state->total[at + r] * correction[r] + sum;
+  }
+}
+
+// One chunk past n queries from number `at` on.
+INLINE void attend(attention_state *state, const weft_attention_task *task, const attention_chunk *chunk,
+                   const attention_chunk *ahead, size_t at, const int n, const int format) {
+  const size_t d = task->head_dim, padded = (d + 15) / 16 * 16;
+  float scores[QUERIES][CHUNK] __attribute__((aligned(64)));
+  float correction[WEFT_TILE] __attribute__((aligned(64)));
+  size_t first = SIZE_MAX, end = 0;  // keys that some query sees
+  for (size_t r = at; r < at + n; r++) {
+    if (state->queries[r].first < first) first = state->queries[r].first;
+    if (state->queries[r].end > end) end = state->queries[r].end;
+  }
+  if (end <= chunk->begin || first >= chunk->begin + CHUNK) return;
+  const size_t from = first > chunk->begin ? first - chunk->begin : 0;
+  const size_t count = end - chunk->begin < CHUNK ? end - chunk->begin : CHUNK;
+  for (int t = 0; t < CHUNK_TILES; t += width_for(n)) {
+    // Of tiles that nobody sees any scores do: they are masked.
+    if ((size_t)t * WEFT_KV_BLOCK >= count || (size_t)(t + width_for(n)) * WEFT_KV_BLOCK <= from) {
+      for (int r = 0; r < n; r++) memset(scores[r] + t * WEFT_KV_BLOCK, 0, width_for(n) * WEFT_KV_BLOCK * 4);
+      continue;
+    }
+    multiply_keys((float(*)[CHUNK])(scores[0] + t * WEFT_KV_BLOCK), state->q + at * padded, chunk->k + t, ahead->k + t, d, n,
+                  width_for(n), format);
+  }
+  weigh(scores, correction, state, at, n, chunk->begin, task);
+  size_t i = 0;
+  float *out = state->out + at * padded;
+  if (format == WEFT_Q8_0) {
+    for (; i < padded; i += WEFT_BLOCK) {
+      float scaled[QUERIES][CHUNK] __attribute__((aligned(64)));  // p times the scales of 32 dimensions of the values
+      UNROLL for (int t = 0; t < CHUNK_TILES; t++) {
+        vf16 scale = vector_load(chunk->v[t] + padded * WEFT_KV_BLOCK, i / WEFT_BLOCK * WEFT_KV_BLOCK, WEFT_F16);
+        for (int r = 0; r < n; r++) {
+          vf16 weight = vector_load(scores[r], (size_t)t * WEFT_KV_BLOCK, WEFT_F32) * scale;
+          vector_store(scaled[r] + t * WEFT_KV_BLOCK, &weight);
         }
       }
-      vf16 acc[QUERIES];
-      UNROLL for (int r = 0; r < n; r++) acc[r] = vector_load(out[r], i, WEFT_F32) * correction[r];
-      for (size_t j = from; j < count; j++) {
-        vf16 value = vector_load(v[j / WEFT_KV_BLOCK], j % WEFT_KV_BLOCK * padded + i, format);
-        UNROLL for (int r = 0; r < n; r++) acc[r] = vector_fma(value, vector_broadcast(weights[r][j]), acc[r]);
+      if (width_for(n) >= 2 && i + 32 <= padded) {
+        multiply_values(out, padded, scaled, correction, chunk->v, ahead->v, i, from, count, n, 2, format);
+      } else {
+        for (size_t j = i; j < padded && j < i + WEFT_BLOCK; j += 16)
+          multiply_values(out, padded, scaled, correction, chunk->v, ahead->v, j, from, count, n, 1, format);
       }
-      UNROLL for (int r = 0; r < n; r++) vector_store(out[r] + i, &acc[r]);
     }
+    return;
   }
-  for (int r = 0; r < n; r++) {
-    float inverse = 1.0f / total[r];
-    for (size_t i = 0; i < d; i++) queries[r].out[i] = out[r][i] * inverse;
+#define DIMENSIONS(width)                                            \
+  for (; width_for(n) >= width && i + width * 16 <= padded; i += width * 16) \
+    multiply_values(out, padded, (const float(*)[CHUNK])scores, correction, chunk->v, ahead->v, i, from, count, n, width, format);
+  DIMENSIONS(4) DIMENSIONS(2) DIMENSIONS(1)
+#undef DIMENSIONS
+}
+
+// Blocks that nobody sees of a chunk repeat one that somebody does.
+INLINE void locate(attention_chunk *chunk, const weft_attention_task *task, size_t begin, size_t first, size_t end) {
+  const size_t low = first > begin ? first : begin, high = end - 1;
+  chunk->begin = begin;
+  for (size_t t = 0; t < CHUNK_TILES; t++) {
+    size_t block = begin / WEFT_KV_BLOCK + t;
+    if (block < low / WEFT_KV_BLOCK || block > high / WEFT_KV_BLOCK) block = low / WEFT_KV_BLOCK;
+    size_t offset = (size_t)task->block_table[block] * task->block_stride;
+    chunk->k[t] = (const char *)task->keys + offset;
+    chunk->v[t] = (const char *)task->values + offset;
   }
 }
 
-INLINE void attention(const weft_attention_task *task, const int format) {
-  attention_query queries[QUERIES];
-  size_t total = task->rows * task->group;
-  for (size_t begin = 0; begin < total; begin += QUERIES) {
-    size_t n = total - begin < QUERIES ? total - begin : QUERIES;
-    for (size_t i = 0; i < n; i++) {
-      size_t row = (begin + i) / task->group, head = (begin + i) % task->group;
-      queries[i].q = task->query + row * task->query_stride + head * task->head_dim;
-      queries[i].out = task->out + row * task->out_stride + head * task->head_dim;
-      queries[i].end = task->first_position + row + 1;
-      queries[i].first = task->window != 0 && queries[i].end > task->window ? queries[i].end - task->window : 0;
-    }
-    switch (n) {
-      case 1: attend(queries, task, 1, format); break;
-      case 2: attend(queries, task, 2, format); break;
-#if QUERIES >= 3
-      case 3: attend(queries, task, 3, format); break;
+// `attend` for every number of queries: functions of their own, for the compiler's sake.
+typedef void attention_pass(attention_state *state, const weft_attention_task *task, const attention_chunk *chunk,
+                            const attention_chunk *ahead, size_t at);
+#if QUERIES == 14
+#define PASSES(X, f) \
+  X(f, 1) X(f, 2) X(f, 3) X(f, 4) X(f, 5) X(f, 6) X(f, 7) X(f, 8) X(f, 9) X(f, 10) X(f, 11) X(f, 12) X(f, 13) X(f, 14)
+#else
+#define PASSES(X, f) X(f, 1) X(f, 2) X(f, 3) X(f, 4) X(f, 5) X(f, 6)
 #endif
-#if QUERIES >= 4
-      case 4: attend(queries, task, 4, format); break;
-      case 5: attend(queries, task, 5, format); break;
-      default: attend(queries, task, 6, format); break;
-#endif
+#define DEFINE(format, n)                                                                                                  \
+  static __attribute__((noinline)) void attend_##format##_##n(attention_state *state, const weft_attention_task *task,     \
+                                                              const attention_chunk *chunk, const attention_chunk *ahead,  \
+                                                              size_t at) {                                                 \
+    attend(state, task, chunk, ahead, at, n, format);                                                                      \
+  }
+PASSES(DEFINE, WEFT_F32) PASSES(DEFINE, WEFT_F16) PASSES(DEFINE, WEFT_Q8_0)
+#define NAMED(format, n) attend_##format##_##n,
+static attention_pass *const attend_f32[] = {PASSES(NAMED, WEFT_F32)}, *const attend_f16[] = {PASSES(NAMED, WEFT_F16)},
+                            *const attend_q8_0[] = {PASSES(NAMED, WEFT_Q8_0)};
+#undef PASSES
+#undef DEFINE
+#undef NAMED
+
+// Query vectors [begin, begin + count) of the task, in passes.
+static void attend_batch(attention_state *state, const weft_attention_task *task, size_t begin, size_t count,
+                         attention_pass *const *attend) {
+  const size_t d = task->head_dim, padded = (d + 15) / 16 * 16, passes = (count + QUERIES - 1) / QUERIES;
+  size_t first = SIZE_MAX, end = 0;
+  state->count = count;
+  for (size_t pass = 0; pass < passes; pass++) {
+    const size_t at = count * pass / passes, n = count * (pass + 1) / passes - at;
+    for (size_t r = 0; r < n; r++) {
+      const size_t row = (begin + at + r) / task->group, head = (begin + at + r) % task->group;
+      attention_query *query = state->queries + at + r;
+      query->out = task->out + row * task->out_stride + head * d;
+      query->end = task->first_position + row + 1;
+      query->first = task->window != 0 && query->end > task->window ? query->end - task->window : 0;
+      if (query->first < first) first = query->first;
+      if (query->end > end) end = query->end;
+      state->reference[at + r] = -__builtin_inff();
+      state->total[at + r] = vector_broadcast(0);
+      const float *q = task->query + row * task->query_stride + head * d;
+      for (size_t i = 0; i < d; i += 16)
+        memcpy(state->q + at * padded + i * n + r * 16, q + i, (d - i < 16 ? d - i : 16) * 4);
     }
+  }
+  memset(state->out, 0, count * padded * 4);
+  attention_chunk chunk, next;
+  locate(&chunk, task, first / CHUNK * CHUNK, first, end);
+  for (; chunk.begin < end; chunk = next) {
+    const size_t following = chunk.begin + CHUNK;
+    if (following < end) {
+      locate(&next, task, following, first, end);
+    } else {
+      next = chunk;
+      next.begin = following;
+    }
+    for (size_t pass = 0; pass < passes; pass++) {
+      const size_t at = count * pass / passes, n = count * (pass + 1) / passes - at;
+      // Memory is asked for by the first pass; what the others ask for is there.
+      const attention_chunk *ahead = pass == 0 ? &next : &chunk;
+      attend[n - 1](state, task, &chunk, ahead, at);
+    }
+  }
+  for (size_t r = 0; r < count; r++) {
+    const float inverse = 1.0f / vector_sum(state->total[r]);
+    for (size_t i = 0; i < d; i++) state->queries[r].out[i] = state->out[r * padded + i] * inverse;
   }
 }
 
-void NAME(attention_f32)(const weft_attention_task *task) { attention(task, WEFT_F32); }
-void NAME(attention_f16)(const weft_attention_task *task) { attention(task, WEFT_F16); }
-void NAME(attention_q8_0)(const weft_attention_task *task) { attention(task, WEFT_Q8_0); }
+static void attention(const weft_attention_task *task, attention_pass *const *attend) {
+  attention_state state;
+  const size_t padded = (task->head_dim + 15) / 16 * 16, total = task->rows * task->group;
+  const size_t most = BATCH_FLOATS / padded < BATCH ? BATCH_FLOATS / padded : BATCH, batches = (total + most - 1) / most;
+  for (size_t batch = 0; batch < batches; batch++) {
+    const size_t begin = total * batch / batches;
+    attend_batch(&state, task, begin, total * (batch + 1) / batches - begin, attend);
+  }
+}
+
+void NAME(attention_f32)(const weft_attention_task *task) { attention(task, attend_f32); }
+void NAME(attention_f16)(const weft_attention_task *task) { attention(task, attend_f16); }
+void NAME(attention_q8_0)(const weft_attention_task *task) { attention(task, attend_q8_0); }
 
 void NAME(kv_store_f32)(void *keys, void *values, const float *k, const float *v, size_t head_dim, size_t slot) {
   float *column = (float *)keys + slot;
@@ -175,7 +330,7 @@ void NAME(kv_store_f16)(void *keys, void *values, const float *k, const float *v
 // 32 values of one token, or fewer with zeros behind them, to int8; returns their scale.
 INLINE _Float16 quantize_kv(int8_t *q, const float *x) {
   vf16 low = vector_load(x, 0, WEFT_F32), high = vector_load(x, 16, WEFT_F32);
-  float largest = vector_largest(__builtin_elementwise_max(__builtin_elementwise_abs(low), __builtin_elementwise_abs(high)));
+  float largest = vector_largest(vector_larger(__builtin_elementwise_abs(low), __builtin_elementwise_abs(high)));
   float limited = largest / 127.0f < 65504.0f ? largest / 127.0f : 65504.0f;
   const _Float16 half = (_Float16)limited;
   const float scale = (float)half, inverse = scale > 0 ? 1.0f / scale : 0;

@@ -5,7 +5,7 @@ void NAME(quantize_q8)(weft_block_q8 *xq, const float *x, size_t begin, size_t e
   for (size_t c = begin; c < end; c += WEFT_BLOCK) {
     weft_block_q8 *block = xq + c / WEFT_BLOCK;
     vf16 low = vector_load(x, c, WEFT_F32), high = vector_load(x, c + 16, WEFT_F32);
-    float largest = vector_largest(__builtin_elementwise_max(__builtin_elementwise_abs(low), __builtin_elementwise_abs(high)));
+    float largest = vector_largest(vector_larger(__builtin_elementwise_abs(low), __builtin_elementwise_abs(high)));
     float inverse = largest > 0x1p-120f ? 127.0f / largest : 0;
     vi16 first = __builtin_convertvector(__builtin_elementwise_roundeven(low * inverse), vi16);
     vi16 second = __builtin_convertvector(__builtin_elementwise_roundeven(high * inverse), vi16);

@@ -45,19 +45,32 @@ INLINE vf16 vector_load(const void *p, size_t i, const int format) {
 INLINE vf16 vector_broadcast(float x) { return (vf16){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
 INLINE vf16 vector_fma(vf16 a, vf16 b, vf16 c) { return __builtin_elementwise_fma(a, b, c); }
 
-// Fixed trees, so that a sum is the same on every tier.
+typedef float vf8 __attribute__((vector_size(32)));
+typedef float vf4 __attribute__((vector_size(16)));
+
+INLINE vf8 vector_low(vf16 v) { return __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7); }
+INLINE vf8 vector_high(vf16 v) { return __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15); }
+
+// A fixed tree, so that a sum is the same on every tier.
 INLINE float vector_sum(vf16 v) {
-  float lanes[16];
-  memcpy(lanes, &v, 64);
-  for (size_t width = 8; width > 0; width /= 2)
-    for (size_t i = 0; i < width; i++) lanes[i] += lanes[i + width];
-  return lanes[0];
+  vf8 eight = vector_low(v) + vector_high(v);
+  vf4 four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) + __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+  four += __builtin_shufflevector(four, four, 2, 3, 0, 1);
+  return four[0] + four[1];
 }
 
 // a where the mask is set, else b.
 INLINE vf16 vector_select(vi16 mask, vf16 a, vf16 b) { return (vf16)(((vi16)a & mask) | ((vi16)b & ~mask)); }
 
-INLINE float vector_largest(vf16 v) { return __builtin_reduce_max(v); }
+// The larger of each, b where one is not a number. The builtins take three instructions, and one after the other to reduce a vector.
+INLINE vf16 vector_larger(vf16 a, vf16 b) { return vector_select(a > b, a, b); }
+
+INLINE float vector_largest(vf16 v) {
+  v = vector_larger(v, __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+  v = vector_larger(v, __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3));
+  v = vector_larger(v, __builtin_shufflevector(v, v, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1));
+  return v[0] > v[1] ? v[0] : v[1];
+}
 
 // e^x to about 1 ulp: x = n ln 2 + r with |r| <= ln 2 / 2, Taylor to degree 7 in r, then 2^n by adding to the exponent.
 // Arguments below -87 give 0, above 88 give e^88.
@@ -78,6 +91,22 @@ INLINE vf16 vector_exp(vf16 x) {
   p = vector_fma(p, r, vector_broadcast(1.0f));
   p *= (vf16)((__builtin_convertvector(n, vi16) + 127) << 23);
   return (vf16)((vi16)p & ~tiny);
+}
+
+// 2^x to about 1 ulp for x up to 127; below -127, 0: x = n + r with |r| <= 1/2, a polynomial that is nowhere off by more than 2e-9
+// of 2^r and has 1 at 0, then 2^n, which is 0 for n = -127.
+INLINE vf16 vector_exp2(vf16 x) {
+  x = __builtin_elementwise_max(x, vector_broadcast(-127.0f));
+  vf16 n = __builtin_elementwise_roundeven(x);
+  vf16 r = x - n;
+  vf16 p = vector_broadcast(0.00015353362f);
+  p = vector_fma(p, r, vector_broadcast(0.0013398874f));
+  p = vector_fma(p, r, vector_broadcast(0.009618437f));
+  p = vector_fma(p, r, vector_broadcast(0.055503324f));
+  p = vector_fma(p, r, vector_broadcast(0.24022648f));
+  p = vector_fma(p, r, vector_broadcast(0.6931472f));
+  p = vector_fma(p, r, vector_broadcast(1.0f));
+  return p * (vf16)((__builtin_convertvector(n, vi16) + 127) << 23);
 }
 
 // tanh x to about 1 ulp: Lambert's continued fraction x / (1 + x^2 / (3 + x^2 / (5 + x^2 / (7 + x^2 / 9)))) below 0.7, where

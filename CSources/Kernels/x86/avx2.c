@@ -13,7 +13,8 @@ TARGET_BEGIN("avx2,fma,f16c")
 #define NAME(kernel) kernel##__avx2
 #define TILES 1
 #define ROWS 4
-#define QUERIES 2
+#define REGISTERS 8
+#define QUERIES 6
 #include "../vector/attention.h"
 #include "../vector/elementwise.h"
 #define HAS_BF16_DOT 0

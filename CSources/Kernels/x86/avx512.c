@@ -13,7 +13,8 @@ TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")
 #define NAME(kernel) kernel##__avx512
 #define TILES 2
 #define ROWS 12
-#define QUERIES 6
+#define REGISTERS 32
+#define QUERIES 14
 #include "../vector/attention.h"
 #include "../vector/elementwise.h"
 #define HAS_BF16_DOT 0

@@ -53,7 +53,7 @@ def parsed(words):
     parser.add_argument("--formats", type=listed(synthetic.FORMATS, ALL_FORMATS), default=synthetic.DEFAULT_FORMATS)
     parser.add_argument("--threads", type=lambda text: [int(word) for word in text.split(",")], default=[1, 2])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--isa", choices=["avx512", "avx2", "scalar"], help="the instructions that Weft may use (WEFT_ISA)")
+    parser.add_argument("--isa", help="the instructions that Weft may use (WEFT_ISA)")
     parser.add_argument("--llama-python", default=sys.executable, help="a Python whose llama-cpp-python is the one to compare with")
     parser.add_argument("--weft", type=pathlib.Path, default=WEFT, help="the program to measure")
     parser.add_argument("--output", type=pathlib.Path, default=FILES / "result.json")

@@ -47,6 +47,12 @@ def pair(title, key, show=speed):
     return [(title, show, of("weft", key)), ("llama.cpp", show, of("llama_cpp", key)), ("ratio", ratio, under("ratios", key))]
 
 
+def of_adapters(key):
+    """A time that only adapters have."""
+    return lambda result: of("weft", key)(result) if result["cell"]["adapters"] else None
+
+
+ADAPTER_TIMES = [("load, ms", "load_milliseconds"), ("activate, µs", "activate_microseconds"), ("re-weight, µs", "reweight_microseconds")]
 PLACE = [
     ("model", str, lambda result: result["cell"]["shape"].upper()),
     ("format", str, lambda result: result["cell"]["format"].upper()),
@@ -60,6 +66,7 @@ COLUMNS = {
     "adapters": [*PLACE, *NAME, *pair("prefill of 512, tokens/s", PREFILL), ("costs", cost, under("derived", "prefill_cost")),
                  *pair("decode, tokens/s", DECODE), ("costs", cost, under("derived", "decode_cost")),
                  ("llama.cpp's costs", cost, under("derived", "llama_cpp_decode_cost")),
+                 *[(title, lambda value: number(value, 1), of_adapters(key)) for title, key in ADAPTER_TIMES],
                  ("change, µs", lambda value: number(value, 1), of("weft", SWITCH)), ("llama.cpp", number, of("llama_cpp", SWITCH))],
     "batch": [*PLACE, *NAME, ("step, ms", lambda value: number(value, 2), of("weft", STEP)),
               ("over one sequence's", ratio, under("derived", "over_one_step")), *pair("all together, tokens/s", DECODE),

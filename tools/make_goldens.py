@@ -408,6 +408,22 @@ def stored_weights(name, weights, folder):
     return stored
 
 
+class RoundedActivations:
+    """Within this block every linear map reads its input rounded to bf16, to nearest even, as kernels for bf16 weights do."""
+
+    def __init__(self, model):
+        self.maps = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+
+    def __enter__(self):
+        self.hooks = [
+            module.register_forward_pre_hook(lambda _, inputs: (inputs[0].float().bfloat16().double(),)) for module in self.maps
+        ]
+
+    def __exit__(self, *_):
+        for hook in self.hooks:
+            hook.remove()
+
+
 def is_quantized(name):
     return MODELS[name].get("gguf") in ("Q8_0", "Q4_0")
 
@@ -432,6 +448,9 @@ def make_models(root):
             expected = {"tokens": tokens, "logits": logits, "hidden": hidden_of(model, tokens)}
             if is_quantized(name):
                 expected["logits_int8"] = checked_int8_logits(model, tokens)
+            if MODELS[name].get("dtype") == "BF16":
+                with RoundedActivations(model):
+                    expected |= {"logits_bf16": logits_of(model, tokens), "hidden_bf16": hidden_of(model, tokens)}
         save_expected(folder / "logits.safetensors", expected)
         print(f"{name}: logits deviate by {logits.std():.2f}, argmax {logits.argmax(-1)[-6:].tolist()}")
     return weights
@@ -610,7 +629,8 @@ Made by `python tools/make_goldens.py` with {versions}; `--check` makes them aga
 MODELS_TEXT = """A folder holds one random Llama as a Hugging Face folder and/or `model.gguf` (all formats in a folder hold
 the same weights), and `logits.safetensors`: `tokens` [T], `logits` [T, V] and `hidden` [T, hidden_size] (the residual stream
 after the first layer), computed by transformers in float64 from the stored (dequantised) weights and rounded to F32.
-`logits_int8` is the same with the input of every linear map rounded to int8 blocks of 32, as kernels for quantised weights do.
+`logits_int8` is the same with the input of every linear map rounded to int8 blocks of 32, as kernels for quantised weights do;
+`logits_bf16` and `hidden_bf16` with that input rounded to bf16, as kernels for bf16 weights do.
 
 stories260K-* are the shared stories260K without its second copy of the embedding, quantised by llama.cpp (F16 where rows are no
 multiple of 32), and `llama.safetensors`: greedy `tokens` [41] from the first, by which `margins` [40] llama.cpp chose

@@ -8,6 +8,11 @@
 
 enum { SPINS = 4000, LINE = 64 };
 
+// Slices of one worker's share that are claimed in this phase.
+typedef struct share {
+  _Alignas(LINE) atomic_size_t claimed;
+} share;
+
 struct weft_pool {
   int threads;
   pthread_t *workers;
@@ -15,7 +20,7 @@ struct weft_pool {
   void *argument;
   int stopping;
   // Each on a line of its own: they are written by different threads at different times.
-  _Alignas(LINE) atomic_size_t next;         // slices claimed in this phase
+  share *shares;
   _Alignas(LINE) atomic_int arrived;         // threads at the barrier
   _Alignas(LINE) atomic_uint generation;     // barriers passed; starting and ending a region are barriers too
   _Alignas(LINE) atomic_int sleepers;
@@ -33,10 +38,15 @@ static inline void relax(void) {
 
 // `sleepers` is raised before `generation` is read again, and `generation` before `sleepers` is read: one of the two sides
 // always sees the other, so no wake-up is lost.
-static void wait_for_change(weft_pool *pool, unsigned generation) {
+static void wait_for_change(weft_pool *pool, unsigned generation, const char *ahead, size_t bytes) {
   for (int i = 0; i < SPINS; i++) {
     if (atomic_load_explicit(&pool->generation, memory_order_acquire) != generation) return;
-    relax();
+    if (bytes >= LINE) {
+      __builtin_prefetch(ahead, 0, 2);
+      ahead += LINE, bytes -= LINE;
+    } else {
+      relax();
+    }
   }
   pthread_mutex_lock(&pool->mutex);
   atomic_fetch_add(&pool->sleepers, 1);
@@ -45,18 +55,22 @@ static void wait_for_change(weft_pool *pool, unsigned generation) {
   pthread_mutex_unlock(&pool->mutex);
 }
 
-void weft_pool_barrier(weft_pool *pool) {
+static void begin_phase(weft_pool *pool) {
+  for (int i = 0; i < pool->threads; i++) atomic_store_explicit(&pool->shares[i].claimed, 0, memory_order_relaxed);
+}
+
+void weft_pool_barrier(weft_pool *pool, const void *ahead, size_t bytes) {
   if (pool->threads == 1) {
-    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+    begin_phase(pool);
     return;
   }
   unsigned generation = atomic_load_explicit(&pool->generation, memory_order_relaxed);
   if (atomic_fetch_add(&pool->arrived, 1) + 1 < pool->threads) {
-    wait_for_change(pool, generation);
+    wait_for_change(pool, generation, ahead, bytes);
     return;
   }
   atomic_store_explicit(&pool->arrived, 0, memory_order_relaxed);
-  atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+  begin_phase(pool);
   atomic_store(&pool->generation, generation + 1);
   if (atomic_load(&pool->sleepers) > 0) {
     pthread_mutex_lock(&pool->mutex);
@@ -65,11 +79,29 @@ void weft_pool_barrier(weft_pool *pool) {
   }
 }
 
-size_t weft_pool_claim(weft_pool *pool, size_t grain) {
-  if (pool->threads > 1) return atomic_fetch_add_explicit(&pool->next, grain, memory_order_relaxed);
-  size_t begin = atomic_load_explicit(&pool->next, memory_order_relaxed);
-  atomic_store_explicit(&pool->next, begin + grain, memory_order_relaxed);
-  return begin;
+// Where the share of a worker begins: rounded up, so that a single slice is the caller's.
+static size_t share_begin(const weft_pool *pool, size_t worker, size_t count) {
+  const size_t threads = (size_t)pool->threads;
+  return count / threads * worker + (count % threads * worker + threads - 1) / threads;
+}
+
+size_t weft_pool_claim(weft_pool *pool, int worker, size_t count, size_t grain, size_t *end) {
+  for (int i = 0; i < pool->threads; i++) {
+    const int owner = worker + i < pool->threads ? worker + i : worker + i - pool->threads;
+    const size_t first = share_begin(pool, (size_t)owner, count), length = share_begin(pool, (size_t)owner + 1, count) - first;
+    atomic_size_t *claimed = &pool->shares[owner].claimed;
+    size_t begin = atomic_load_explicit(claimed, memory_order_relaxed);
+    if (begin >= length) continue;
+    if (pool->threads > 1) {
+      begin = atomic_fetch_add_explicit(claimed, grain, memory_order_relaxed);
+      if (begin >= length) continue;
+    } else {
+      atomic_store_explicit(claimed, begin + grain, memory_order_relaxed);
+    }
+    *end = first + (length - begin < grain ? length : begin + grain);
+    return first + begin;
+  }
+  return *end = count;
 }
 
 typedef struct worker_start {
@@ -82,19 +114,19 @@ static void *work(void *argument) {
   free(argument);
   weft_pool *pool = start.pool;
   for (;;) {
-    weft_pool_barrier(pool);  // a region begins
+    weft_pool_barrier(pool, NULL, 0);  // a region begins
     if (pool->stopping) return NULL;
     pool->body(pool->argument, start.worker);
-    weft_pool_barrier(pool);  // the region ends
+    weft_pool_barrier(pool, NULL, 0);  // the region ends
   }
 }
 
 void weft_pool_run(weft_pool *pool, void (*body)(void *argument, int worker), void *argument) {
   pool->body = body;
   pool->argument = argument;
-  weft_pool_barrier(pool);
+  weft_pool_barrier(pool, NULL, 0);
   body(argument, 0);
-  weft_pool_barrier(pool);
+  weft_pool_barrier(pool, NULL, 0);
 }
 
 weft_pool *weft_pool_create(int threads) {
@@ -105,8 +137,10 @@ weft_pool *weft_pool_create(int threads) {
   pthread_mutex_init(&pool->mutex, NULL);
   pthread_cond_init(&pool->wake, NULL);
   pool->workers = calloc((size_t)threads, sizeof(pthread_t));
+  pool->shares = aligned_alloc(LINE, (size_t)threads * sizeof(share));
+  if (pool->shares) begin_phase(pool);
   int started = 1;
-  for (; pool->workers && started < threads; started++) {
+  for (; pool->workers && pool->shares && started < threads; started++) {
     worker_start *start = malloc(sizeof(worker_start));
     if (!start) break;
     *start = (worker_start){pool, started};
@@ -115,7 +149,7 @@ weft_pool *weft_pool_create(int threads) {
       break;
     }
   }
-  if (started == threads) return pool;
+  if (started == threads && pool->workers && pool->shares) return pool;
   pool->threads = started;  // the workers that did start may already wait: let exactly them go
   weft_pool_destroy(pool);
   return NULL;
@@ -124,11 +158,12 @@ weft_pool *weft_pool_create(int threads) {
 void weft_pool_destroy(weft_pool *pool) {
   if (!pool) return;
   pool->stopping = 1;
-  weft_pool_barrier(pool);
+  weft_pool_barrier(pool, NULL, 0);
   for (int i = 1; i < pool->threads && pool->workers; i++) pthread_join(pool->workers[i], NULL);
   pthread_cond_destroy(&pool->wake);
   pthread_mutex_destroy(&pool->mutex);
   free(pool->workers);
+  free(pool->shares);
   free(pool);
 }
 

@@ -52,6 +52,7 @@ weft_kernels weft_kernels_for(int isa) {
 #if defined(__x86_64__)
   if (isa >= WEFT_ISA_AVX2) overlay(&table, &weft_kernels_avx2);
   if (isa >= WEFT_ISA_AVX512) overlay(&table, &weft_kernels_avx512);
+  if (isa >= WEFT_ISA_AVX512 && __builtin_cpu_supports("avx512bf16")) overlay(&table, &weft_kernels_avx512_bf16);
 #elif defined(__aarch64__)
   if (isa == WEFT_ISA_NEON) overlay(&table, &weft_kernels_neon);
 #else

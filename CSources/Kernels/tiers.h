@@ -10,7 +10,7 @@ extern const weft_kernels weft_kernels_neon;
 #endif
 #if defined(__x86_64__)
 extern const weft_kernels weft_kernels_avx2;
-extern const weft_kernels weft_kernels_avx512;
+extern const weft_kernels weft_kernels_avx512, weft_kernels_avx512_bf16;
 #endif
 
 // The kernels of one tier, so that a tier can be several files.

@@ -91,7 +91,10 @@ public final class Engine {
       options: options)
     try basePlan.validate()
 
-    do { weights = try ModelWeights(checkpoint, layers: options.layers, pool: pool) } catch { throw EngineError(error) }
+    do {
+      weights = try ModelWeights(
+        checkpoint, layers: options.layers, roundsActivations: !options.f32Activations, pool: pool)
+    } catch { throw EngineError(error) }
     endTokens = (tokenizer?.endTokens ?? []).union(config.endTokens)
     contextLength = sizes.contextLength
     blocks = BlockManager(blockCount: sizes.blockCount)

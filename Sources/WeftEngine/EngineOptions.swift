@@ -57,13 +57,16 @@ public struct EngineOptions: Sendable {
   /// Whether a prompt that begins like an earlier sequence, under the same adapters, takes over its keys and values. Answers are
   /// the same bit for bit.
   public var reusesPrefixes: Bool
+  /// Whether products with bf16 weights read F32 activations. Else these are rounded to bf16, as is usual for such models, and twice
+  /// as fast where the processor multiplies bf16. Adapters' factors read F32 either way.
+  public var f32Activations: Bool
 
   /// A value with these properties.
   public init(
     threads: Int? = nil, contextLength: Int? = nil, maximumSequences: Int = 8, maximumStepRows: Int = 512,
     maximumLogitRows: Int = 8, kvType: KVType = .f16, maximumActiveRank: Int = 1024, maximumMemory: Int? = nil,
     contextPolicy: ContextPolicy = .stop, adapterBudget: Int? = nil, reusesPrefixes: Bool = true,
-    layers: [Int]? = nil, requiredSigners: [String]? = nil, maximumPackSize: Int = 1 << 36
+    layers: [Int]? = nil, requiredSigners: [String]? = nil, maximumPackSize: Int = 1 << 36, f32Activations: Bool = false
   ) {
     self.requiredSigners = requiredSigners
     self.maximumPackSize = maximumPackSize
@@ -79,6 +82,7 @@ public struct EngineOptions: Sendable {
     self.contextPolicy = contextPolicy
     self.adapterBudget = adapterBudget
     self.reusesPrefixes = reusesPrefixes
+    self.f32Activations = f32Activations
   }
 
   /// Processors that this process may use.

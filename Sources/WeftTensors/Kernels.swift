@@ -61,7 +61,7 @@ package struct Kernels: @unchecked Sendable {
     let kernel =
       switch matrix.dtype {
       case .f16: table.matmul_f16!
-      case .bf16: table.matmul_bf16!
+      case .bf16: matrix.roundsInput ? table.matmul_bf16_dot! : table.matmul_bf16!
       case .q8_0: table.matmul_q8_0!
       case .q4_0: table.matmul_q4_0!
       case .q4_1: table.matmul_q4_1!

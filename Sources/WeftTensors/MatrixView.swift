@@ -12,13 +12,18 @@ package struct MatrixView {
   private let columnCount: Int32
   package let dtype: DType
   package let isNarrow: Bool
+  /// Whether products round their activations to the type of the weights, which is bf16 then.
+  package let roundsInput: Bool
 
-  init(base: UnsafeRawPointer, dtype: DType, rows: Int, columns: Int, isNarrow: Bool = false) {
+  init(
+    base: UnsafeRawPointer, dtype: DType, rows: Int, columns: Int, isNarrow: Bool = false, roundsInput: Bool = false
+  ) {
     precondition(rows <= Int32.max && columns <= Int32.max)
     self.base = base
     (rowCount, columnCount) = (Int32(rows), Int32(columns))
     self.dtype = dtype
     self.isNarrow = isNarrow
+    self.roundsInput = roundsInput
   }
 
   @inline(__always) package var rows: Int { Int(rowCount) }

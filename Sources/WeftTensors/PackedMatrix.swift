@@ -20,22 +20,31 @@ package struct PackedMatrix: @unchecked Sendable {
     Int(weft_packed_bytes(Int32(dtype.rawValue), rows, columns))
   }
 
+  /// The same in memory that several share: the next one begins at a multiple of 64.
+  package static func room(for tensor: Tensor) -> Int { (byteCount(of: tensor) + 63) / 64 * 64 }
+
   /// Packs `tensor` ([out, in]), all threads together. The dtype must be a weight format.
   /// - Parameter rowMap: for every row of the result the row of the tensor it comes from; nil for the identity.
-  package init(_ tensor: Tensor, rowMap: [Int32]? = nil, pool: ThreadPool) throws(StorageError) {
+  /// - Parameter roundsInput: whether products round activations to bf16 where the matrix is bf16.
+  package init(
+    _ tensor: Tensor, rowMap: [Int32]? = nil, roundsInput: Bool = false, pool: ThreadPool
+  ) throws(StorageError) {
     let storage = try Storage(unwritten: PackedMatrix.byteCount(of: tensor))
-    self.init(tensor, rowMap: rowMap, in: storage, at: 0, pool: pool)
+    self.init(tensor, rowMap: rowMap, roundsInput: roundsInput, in: storage, at: 0, pool: pool)
   }
 
   /// The same in memory that other matrices may share: from byte `offset`, a multiple of 64, on.
-  package init(_ tensor: Tensor, rowMap: [Int32]? = nil, in storage: Storage, at offset: Int, pool: ThreadPool) {
+  package init(
+    _ tensor: Tensor, rowMap: [Int32]? = nil, roundsInput: Bool = false, in storage: Storage, at offset: Int, pool: ThreadPool
+  ) {
     precondition(tensor.dtype.isWeight)
     let bytes = PackedMatrix.byteCount(of: tensor)
     precondition(offset >= 0 && offset % 64 == 0 && offset + bytes <= storage.bytes.count)
     self.storage = storage
     byteCount = bytes
     view = MatrixView(
-      base: UnsafeRawPointer(storage.base + offset), dtype: tensor.dtype, rows: tensor.rows, columns: tensor.columns)
+      base: UnsafeRawPointer(storage.base + offset), dtype: tensor.dtype, rows: tensor.rows, columns: tensor.columns,
+      roundsInput: roundsInput && tensor.dtype == .bf16)
     repack(tensor, rowMap: rowMap, pool: pool)
   }
 

@@ -49,15 +49,33 @@ package final class Storage: @unchecked Sendable {
     guard byteCount >= 0 else { throw .outOfMemory(bytes: byteCount) }
     var address: UnsafeMutableRawPointer?
     if byteCount >= Storage.pagesFrom {
-      address = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-      if address == MAP_FAILED { address = nil }
-      if let address { madvise(address, byteCount, MADV_HUGEPAGE) }
+      address = Storage.pages(byteCount)
     } else if posix_memalign(&address, 64, max(byteCount, 1)) != 0 {
       address = nil
     }
     guard let address else { throw .outOfMemory(bytes: byteCount) }
     bytes = UnsafeMutableRawBufferPointer(start: address, count: byteCount)
     origin = byteCount >= Storage.pagesFrom ? .pages : .heap
+  }
+
+  /// Memory from the system that begins with a large page, where it is as large: many small ones cost a lookup each.
+  private static func pages(_ byteCount: Int) -> UnsafeMutableRawPointer? {
+    let large = 2 << 20
+    let slack = byteCount >= large ? large : 0
+    let (length, overflow) = byteCount.addingReportingOverflow(slack)
+    guard !overflow, let start = mmap(nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+      start != MAP_FAILED
+    else { return nil }
+    guard slack > 0 else { return start }
+    let address = UnsafeMutableRawPointer(bitPattern: (UInt(bitPattern: start) + UInt(large) - 1) & ~(UInt(large) - 1))
+    guard let address else { return start }
+    let (before, end) = (
+      address - start, (byteCount + ProcessMemory.pageBytes - 1) / ProcessMemory.pageBytes * ProcessMemory.pageBytes
+    )
+    if before > 0 { munmap(start, before) }
+    if before + end < length { munmap(address + end, length - before - end) }
+    madvise(address, byteCount, MADV_HUGEPAGE)
+    return address
   }
 
   /// Memory of its own with a copy of these bytes, aligned to 64 bytes.

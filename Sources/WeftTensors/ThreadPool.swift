@@ -41,18 +41,21 @@ package struct Worker {
   package let threadCount: Int
   fileprivate let handle: OpaquePointer
 
-  /// Claims pieces of 0 ..< count, at most `grain` long, until none is left. All threads share the pieces of a phase;
-  /// a phase has one call of `slices` and ends with `barrier`.
+  /// Claims pieces of 0 ..< count, at most `grain` long, until none is left: first of this thread's share, which lies together,
+  /// then of the others'. A phase has one call of `slices`, with the same count on all threads, and ends with `barrier`.
   @inline(__always)
   package func slices(_ count: Int, grain: Int, _ body: (Range<Int>) -> Void) {
     while true {
-      let begin = Int(weft_pool_claim(handle, grain))
+      var end = 0
+      let begin = weft_pool_claim(handle, Int32(index), count, grain, &end)
       guard begin < count else { return }
-      body(begin..<min(begin + grain, count))
+      body(begin..<end)
     }
   }
 
-  /// Waits for all threads; the next phase begins.
+  /// Waits for all threads; the next phase begins. Waiting, it asks for memory that this thread will read next.
   @inline(__always)
-  package func barrier() { weft_pool_barrier(handle) }
+  package func barrier(ahead: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)) {
+    weft_pool_barrier(handle, ahead.baseAddress, ahead.count)
+  }
 }

@@ -79,9 +79,13 @@ struct LayerAssembly {
     guard let first = parts[0] else { preconditionFailure("a group has at least one part") }
     parts += [nil, nil]
     offsets += [0, 0]
+    // What is packed in the order of a step lies together.
+    let own = groups[index].compactMap { matrices[$0] }
+    let (begin, bytes) = (first.weight.base, own.reduce(0) { $0 + ($1.byteCount + 63) / 64 * 64 })
     return LinearGroup(
       parts: (first, parts[1], parts[2]), offsets: (offsets[0], offsets[1], offsets[2]), site: index,
-      hasScalingProducer: groups[index][0].isBehindAttentionOrActivation)
+      hasScalingProducer: groups[index][0].isBehindAttentionOrActivation,
+      memory: UnsafeRawBufferPointer(start: begin, count: bytes))
   }
 
   /// A layer. The expert groups that it points to are the caller's to free.

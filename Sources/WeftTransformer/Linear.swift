@@ -21,6 +21,16 @@ struct LinearGroup {
   let site: Int
   /// Whether what makes the input scales it for adapters that do nothing else to it: see `scalesInputInPlace`.
   let hasScalingProducer: Bool
+  /// The weights of all parts, as they lie in memory.
+  let memory: UnsafeRawBufferPointer
+
+  /// Where a thread begins to read the weights, as far as its cache can hold them beside other things.
+  @inline(__always)
+  func share(of worker: Worker) -> UnsafeRawBufferPointer {
+    let share = memory.count / worker.threadCount
+    let begin = share * worker.index
+    return UnsafeRawBufferPointer(rebasing: memory[begin..<begin + min(share, 128 << 10)])
+  }
 
   @inline(__always)
   func part(_ index: Int) -> Linear? {

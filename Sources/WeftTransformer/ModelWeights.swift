@@ -65,17 +65,17 @@ package final class ModelWeights: @unchecked Sendable {
   package var formats: [DType: Int] { distinctMatrices.values.reduce(into: [:]) { $0[$1.view.dtype, default: 0] += 1 } }
 
   /// Reads the configuration and all tensors. A tensor that is missing, left over, of a wrong shape or not finite is an error.
-  /// - Parameter layers: the layers of the file that the model runs, in order, with repetitions, which share their weights; nil
-  ///   for all of them once.
-  package init(_ checkpoint: Checkpoint, layers: [Int]? = nil, pool: ThreadPool) throws(ModelError) {
+  /// - Parameters:
+  ///   - layers: the layers of the file that the model runs, in order, with repetitions, which share their weights; nil for all of
+  ///     them once.
+  ///   - roundsActivations: whether products with bf16 weights round their activations to bf16; false to read F32.
+  package init(
+    _ checkpoint: Checkpoint, layers: [Int]? = nil, roundsActivations: Bool = true, pool: ThreadPool
+  ) throws(ModelError) {
     let parts = try WeightSources(checkpoint, readsValues: true, layers: layers)
     let config = parts.config
     // Everything is known to fit before anything is packed.
-    var matrices: [WeightSite: PackedMatrix] = [:]
-    for (site, source) in parts.matrices where parts.origins[site] == site {
-      do { matrices[site] = try PackedMatrix(source.tensor, rowMap: source.rowMap, pool: pool) } catch { throw .storage(error) }
-      source.tensor.storage.releasePages()
-    }
+    var matrices = try ModelWeights.pack(parts, roundsActivations: roundsActivations, pool)
     let packed = matrices
     for (site, origin) in parts.origins { matrices[site] = packed[origin] }
     for tensor in parts.mapped { tensor.storage.fetch(tensor.offset..<tensor.offset + tensor.byteCount) }
@@ -105,6 +105,27 @@ package final class ModelWeights: @unchecked Sendable {
       (parts.head == nil ? 0 : embedding.elementCount) + (positions?.elementCount ?? 0)
       + packed.keys.reduce(0) { $0 + (parts.matrices[$1]?.tensor.elementCount ?? 0) }
       + parts.vectors.reduce(0) { $0 + $1.bytes.count / 4 }
+  }
+
+  /// All matrices in one piece of memory, in the order in which a step reads them: it comes in large pages, and what is read ahead at
+  /// the end of one matrix is the next.
+  private static func pack(
+    _ parts: WeightSources, roundsActivations: Bool, _ pool: ThreadPool
+  ) throws(ModelError) -> [WeightSite: PackedMatrix] {
+    let sources = parts.distinctSites.compactMap { site in parts.matrices[site].map { (site: site, source: $0) } }
+    let storage: Storage
+    do {
+      storage = try Storage(unwritten: sources.reduce(0) { $0 + PackedMatrix.room(for: $1.source.tensor) })
+    } catch { throw .storage(error) }
+    var packed: [WeightSite: PackedMatrix] = [:]
+    var offset = 0
+    for (site, source) in sources {
+      packed[site] = PackedMatrix(
+        source.tensor, rowMap: source.rowMap, roundsInput: roundsActivations, in: storage, at: offset, pool: pool)
+      offset += PackedMatrix.room(for: source.tensor)
+      source.tensor.storage.releasePages()
+    }
+    return packed
   }
 
   deinit {

@@ -17,10 +17,21 @@ struct Step {
   let recorder: InputRecorder?
 
   static let maximumRowGrain = 16
+  /// So few rows that weights arrive more slowly than they are multiplied.
+  static let fewRows = 4
 
   /// Rows in a slice: few enough that all threads get work, enough that a slice reuses the factors it loads.
   @inline(__always)
   var rowGrain: Int { min(Step.maximumRowGrain, (batch.rowCount + worker.threadCount - 1) / worker.threadCount) }
+
+  /// What a thread asks for while it waits for a phase whose work is that of few rows: its part of the product behind it.
+  @inline(__always)
+  func ahead(_ group: LinearGroup?) -> UnsafeRawBufferPointer {
+    guard let group, worker.threadCount > 1, batch.rowCount <= Step.fewRows else {
+      return UnsafeRawBufferPointer(start: nil, count: 0)
+    }
+    return group.share(of: worker)
+  }
 
   /// hidden = embedding of the token (and of the position); cosines and sines of the position; input of the first layer.
   func embed(_ weights: ModelWeights, _ rotaries: [RotaryEmbedding], first layer: DecoderLayer) {
@@ -48,7 +59,7 @@ struct Step {
         normalize(row, into: row, layer.attentionNorm, ResidentNorms.index(0, .attentionInput), quantize)
       }
     }
-    worker.barrier()
+    worker.barrier(ahead: ahead(layer.attention))
   }
 
   /// What the adapters of a row do to its embedding.
@@ -132,7 +143,7 @@ struct Step {
       }
       rotateAndStore(rows, layer, index)
     }
-    worker.barrier()
+    worker.barrier(ahead: ahead(layer.output))
     attend(layer, index)
     recordAttentionOutput(layer, index)
     multiply(layer.output, workspace.projected, workspace.attentionOut, layout: batch.layout)
@@ -146,7 +157,7 @@ struct Step {
           ResidentNorms.index(index, .feedForwardInput), quantize: layer.feedForwardReadsQuantized(batch.layout))
       }
     }
-    worker.barrier()
+    worker.barrier(ahead: ahead(layer.feedForward))
   }
 
   /// hidden += W_down(act(W_gate n) * (W_up n)): the second half of a layer. Without `next`, the last one.
@@ -169,7 +180,7 @@ struct Step {
       worker.slices(pieces.count, grain: 1) { claimed in
         activate(pieces, claimed.lowerBound, group, down, memory, layout: batch.layout, low: workspace.low)
       }
-      worker.barrier()
+      worker.barrier(ahead: ahead(down))
       recordDownInput(layer, index, memory)
       multiply(down, workspace.projected, memory, layout: batch.layout)
     }
@@ -184,7 +195,7 @@ struct Step {
           quantize: next?.attention.readsQuantized(batch.layout) == true)
       }
     }
-    worker.barrier()
+    worker.barrier(ahead: ahead(next?.attention))
   }
 
   /// Logits of the rows that asked for them.
@@ -195,7 +206,7 @@ struct Step {
         normalize(Int(batch.logitRows[index]), into: index, norm, ResidentNorms.output, head.readsQuantized(batch.logitLayout))
       }
     }
-    worker.barrier()
+    worker.barrier(ahead: ahead(head))
     let layout = batch.logitLayout
     multiply(head, workspace.logits, workspace.normed, layout: layout)
     guard head.needsFinish(layout) || config.logitScale != 1 || config.logitSoftcap > 0 else { return }

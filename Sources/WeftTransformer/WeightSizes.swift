@@ -26,8 +26,8 @@ package struct WeightSizes: Sendable {
     shape = sources.shape
     inputGroups = sources.groups
     var packed: [DType: (count: Int, byteCount: Int)] = [:]
-    for (site, source) in sources.matrices where sources.origins[site] == site {
-      let bytes = Storage.residentBytes(PackedMatrix.byteCount(of: source.tensor))
+    for source in sources.distinctSites.compactMap({ sources.matrices[$0] }) {
+      let bytes = PackedMatrix.room(for: source.tensor)
       packed[source.tensor.dtype, default: (0, 0)].count += 1
       packed[source.tensor.dtype, default: (0, 0)].byteCount += bytes
     }

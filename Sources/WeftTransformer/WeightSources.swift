@@ -74,6 +74,9 @@ struct WeightSources {
     otherPartTensors = reader.otherPartTensors
   }
 
+  /// The places of the matrices that differ, in the order in which a step reads them.
+  var distinctSites: [WeightSite] { groups.joined().filter { origins[$0] == $0 } }
+
   /// Every norm, by its place.
   var normSources: [NormSite: WeightReader.NormSource] {
     var sources: [NormSite: WeightReader.NormSource] = [.output: outputNorm]

@@ -56,6 +56,9 @@ struct ModelOptions: ParsableArguments {
   @Option(help: "How keys and values are stored (default: f16; for logits f32).")
   var kvType: EngineOptions.KVType?
 
+  @Flag(help: "Multiply bf16 weights with F32 activations, in place of activations rounded to bf16: exact, and slower.")
+  var f32Activations = false
+
   @Option(
     name: .customLong("require-signed"),
     help: ArgumentHelp(
@@ -82,7 +85,7 @@ struct ModelOptions: ParsableArguments {
       kvType: kvType ?? standard, maximumMemory: maxMemory?.byteCount,
       contextPolicy: contextPolicy, layers: layers?.layers,
       requiredSigners: requiredSigners.isEmpty ? nil : requiredSigners,
-      maximumPackSize: maxPack?.byteCount ?? PackLimits.standardBytes)
+      maximumPackSize: maxPack?.byteCount ?? PackLimits.standardBytes, f32Activations: f32Activations)
     Terminal.showProgress("loading \(path)")
     defer { Terminal.showProgress("") }
     let engine = try Engine(model: path, options: options)

@@ -20,13 +20,14 @@ struct MatmulKernelTests {
     private(set) var expected: [[Float]] = []
 
     init(
-      _ dtype: DType, tiles: Int, columns: Int, padding: Int, _ difficulty: Tensor.Difficulty = .plain, seed: UInt64
+      _ dtype: DType, tiles: Int, columns: Int, padding: Int, _ difficulty: Tensor.Difficulty = .plain,
+      roundsInput: Bool = false, seed: UInt64
     ) throws {
       var generator = SeededGenerator(seed: seed)
       let scalar = Kernels(isa: .scalar)
       let tensor = try Tensor.random(
         dtype, rows: tiles * 16 - 5, columns: columns, difficulty, using: &generator)
-      matrix = try PackedMatrix(tensor, pool: ThreadPool(threads: 1))
+      matrix = try PackedMatrix(tensor, roundsInput: roundsInput, pool: ThreadPool(threads: 1))
       let floats = (0..<mostRows * columns).map { index -> Float in
         guard difficulty == .extremeIntegers else { return Float.random(in: -2...2, using: &generator) }
         // The first two rows have the largest sums.
@@ -98,6 +99,15 @@ struct MatmulKernelTests {
           Self.expectScalarBits(product, kernels, tiles: part, "\(columns) columns")
         }
       }
+    }
+  }
+
+  /// bf16 weights of a base round their activations; widths beyond what is rounded at once for many rows.
+  @Test(arguments: availableTiers) func roundedActivations(isa: ISA) throws {
+    for (index, columns) in [1, 2, 3, 17, 100, 1030].enumerated() {
+      let product = try Product(.bf16, tiles: 5, columns: columns, padding: 12, roundsInput: true, seed: UInt64(index))
+      #expect(product.matrix.view.roundsInput)
+      for tiles in [0..<5, 1..<4] { Self.expectScalarBits(product, Kernels(isa: isa), tiles: tiles, "\(columns) columns") }
     }
   }
 

@@ -8,6 +8,8 @@ import WeftTensors
 import WeftTransformer
 
 /// A model opened for a test: runs token lists through steps of a given size and collects logits.
+///
+/// bf16 weights read F32 activations here, unless a test asks for rounded ones: goldens are those of exact arithmetic.
 final class ModelRunner {
   let pool: ThreadPool
   let weights: ModelWeights
@@ -18,10 +20,10 @@ final class ModelRunner {
   init(
     _ path: String, layers: [Int]? = nil, threads: Int = 1, isa: ISA? = nil, kv: KVDType = .f32, sequences: Int = 8,
     length: Int = 128,
-    context: Int? = nil
+    context: Int? = nil, roundsActivations: Bool = false
   ) throws {
     pool = try ThreadPool(threads: threads)
-    weights = try ModelWeights(Checkpoint(path: path), layers: layers, pool: pool)
+    weights = try ModelWeights(Checkpoint(path: path), layers: layers, roundsActivations: roundsActivations, pool: pool)
     let kernels = try isa.map(Kernels.init(isa:)) ?? Kernels.best()
     let perSequence = (length + 15) / 16
     let cache = try KVCache(config: weights.config, blockCount: perSequence * sequences, dtype: kv)

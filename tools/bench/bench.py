@@ -1,103 +1,116 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The table of speeds: prefill of 512 tokens and decode of 64, on synthetic models of real shapes.
+"""The tables of speeds, on synthetic models of real shapes.
 
-    make bench                                    Weft alone
+    make bench                                    Weft alone: prefill of 512 tokens and decode of 64
     make bench -- --against llama-cpp             llama.cpp on the same files in the same call, with ratios
-    make bench -- --shapes 0.5b --formats q4_0 --threads 1 --adapters 0,1
-    make bench -- --shapes 1b --formats q4_k_m,q5_k_m,q6_k,iq4_xs --adapters 0
+    make bench -- --suite adapters,batch,context --shapes 0.5b --formats q4_0,q8_0 --threads 1,2
+    make bench -- --suite all --shapes all --formats all --against llama-cpp --resume
 
-Every cell is measured in rounds, Weft and llama.cpp in turn, each once after an uncounted repetition; the table has medians over
-the rounds, and ratios of those. Results are also stored in bench-out/result.json.
+Suites are base, adapters (0, 1 and 4 active, f16 and ternary, and a change between two tokens), batch (1 to 16 sequences together,
+and 8 with 8 adapters) and context (decode behind up to 16,384 tokens, and their prefill).
+
+Every cell is measured in rounds, Weft and llama.cpp in turn, each once after an uncounted repetition. A probe before and after
+each pair says whether the machine was free; if not, the pair is measured again, and a cell that is disturbed too often has no
+figure. All rounds are stored in bench-out/result.json after every pair (--output), from where table.py prints and draw.py draws.
 """
 import argparse
-import json
 import pathlib
-import platform
-import statistics
 import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
+import cells  # noqa: E402
+import engines  # noqa: E402
+import machine  # noqa: E402
+import probe  # noqa: E402
+import rounds  # noqa: E402
+import store  # noqa: E402
 import synthetic  # noqa: E402
+import table  # noqa: E402
+import weights  # noqa: E402
 
 FILES = HERE.parent.parent / "bench-out"
 WEFT = HERE.parent.parent / ".build/release/weft"
+ALL_FORMATS = ["f16", "bf16", "q8_0", "q4_0", "q4_k_m", "q6_k"]
 
 
-def last_json(command):
-    """Runs a command and reads the JSON in its last line."""
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(str(word) for word in command)}\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+def parsed(words):
+    def listed(known, every=None):
+        def parse(text):
+            names = list(every or known) if text == "all" else text.split(",")
+            for name in names:
+                if name not in known:
+                    raise argparse.ArgumentTypeError(f"expected all or some of {','.join(known)}, found {name}")
+            return names
+        return parse
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--against", choices=["llama-cpp"])
+    parser.add_argument("--suite", type=listed(cells.SUITES), default=["base"])
+    parser.add_argument("--shapes", type=listed(synthetic.SHAPES), default=synthetic.DEFAULT_SHAPES)
+    parser.add_argument("--formats", type=listed(synthetic.FORMATS, ALL_FORMATS), default=synthetic.DEFAULT_FORMATS)
+    parser.add_argument("--threads", type=lambda text: [int(word) for word in text.split(",")], default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--isa", help="the instructions that Weft may use (WEFT_ISA)")
+    parser.add_argument("--llama-python", default=sys.executable, help="a Python whose llama-cpp-python is the one to compare with")
+    parser.add_argument("--weft", type=pathlib.Path, default=WEFT, help="the program to measure")
+    parser.add_argument("--output", type=pathlib.Path, default=FILES / "result.json")
+    parser.add_argument("--resume", action="store_true", help="go on with the results of an earlier call")
+    arguments = parser.parse_args(words)
+    if arguments.rounds < 1 or min(arguments.threads) < 1:
+        parser.error("expected --rounds and --threads of 1 or more")
+    if arguments.isa and arguments.against and arguments.llama_python == sys.executable:
+        parser.error("--isa: expected --llama-python with a llama.cpp that was built for the same instructions")
+    return arguments
 
 
-def weft(shape, kind, threads, adapters):
-    command = [WEFT, "bench", "--json", "--repetitions", 1, "--model", FILES / f"{shape}-{kind}.gguf", "--threads", threads]
-    for number in range(adapters):
-        command += ["--adapter", f"a{number}={FILES / f'{shape}-adapter-{number}'}"]
-    return last_json(command)
-
-
-def llama_cpp(shape, kind, threads, adapters):
-    """The better of both of its attention implementations."""
-    command = [
-        sys.executable, HERE / "llama_cpp_speed.py", FILES / f"{shape}-{kind}.gguf", "--threads", threads, "--repetitions", 1]
-    for number in range(adapters):
-        command += ["--adapter", FILES / f"{shape}-adapter-{number}.gguf"]
-    results = [last_json(command), last_json(command + ["--flash"])]
-    return {key: max(result[key] for result in results) for key in results[0]}
-
-
-def machine():
-    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines() if pathlib.Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {len(names)} cores"
+def write_packs(arguments):
+    """Ternary packs of the adapters, by Weft."""
+    for shape in arguments.shapes:
+        for number in range(4):
+            folder = FILES / f"{shape}-adapter-{number}"
+            pack = FILES / f"{shape}-adapter-{number}-ternary.weft"
+            if not pack.exists():
+                print(f"writing {pack}", flush=True)
+                subprocess.run(
+                    [arguments.weft, "compress", folder, "--method", "ternary", "--json", "--output", pack, "--model",
+                     FILES / f"{shape}-{arguments.formats[0]}.gguf"], check=True, stdout=subprocess.DEVNULL)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    listed = lambda text: text.split(",")  # noqa: E731
-    parser.add_argument("--against", choices=["llama-cpp"])
-    parser.add_argument("--shapes", type=listed, default=synthetic.DEFAULT_SHAPES)
-    parser.add_argument("--formats", type=listed, default=synthetic.DEFAULT_FORMATS)
-    parser.add_argument("--threads", type=listed, default=["1", "2"])
-    parser.add_argument("--adapters", type=listed, default=["0", "1", "4"])
-    parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
+    arguments = parsed(sys.argv[1:])
     subprocess.run(
         [sys.executable, HERE / "synthetic.py", "--output", FILES, "--shapes", ",".join(arguments.shapes),
          "--formats", ",".join(arguments.formats)], check=True)
-
-    cells = []
-    print(f"{machine()}; tokens per second, medians of {arguments.rounds} rounds")
-    print("| shape | format | threads | adapters | prefill 512 | decode 64 |" + (" vs llama.cpp | |" if arguments.against else ""))
-    print("|---|---|---|---|---|---|" + ("---|---|" if arguments.against else ""))
+    if "adapters" in arguments.suite:
+        write_packs(arguments)
+    contestants = [engines.Weft(arguments.weft, FILES, arguments.isa)]
+    if arguments.against:
+        contestants.append(engines.LlamaCpp(arguments.llama_python, FILES))
+    description = machine.description(arguments.llama_python if arguments.against else None)
+    roofline = machine.build_roofline(FILES)
+    watch = probe.Watch(roofline)
+    if not watch.wait(rounds.PATIENCE):
+        sys.exit(f"bench: the machine is not free: the probe takes {watch.slowdown() - 1:.0%} longer than at best; end what else runs")
+    settings = {"isa": arguments.isa, "against": arguments.against, "tolerance": probe.TOLERANCE,
+                "foreign_share": probe.FOREIGN_SHARE, "retries": rounds.RETRIES}
+    stored = store.Store(arguments.output, description | {"settings": settings, "models": {}}, arguments.resume)
     for shape in arguments.shapes:
         for kind in arguments.formats:
-            for threads in arguments.threads:
-                counts = [int(count) for count in arguments.adapters]
-                rounds = {("weft", count): [] for count in counts} | {("llama", count): [] for count in counts}
-                for _ in range(arguments.rounds):
-                    for count in counts:
-                        rounds["weft", count].append(weft(shape, kind, threads, count))
-                        if arguments.against:
-                            rounds["llama", count].append(llama_cpp(shape, kind, threads, count))
-                for count in counts:
-                    cell = dict(shape=shape, format=kind, threads=int(threads), adapters=count)
-                    for name in ("prefill", "decode"):
-                        for engine in ("weft", "llama"):
-                            values = [result[f"{name}_tokens_per_second"] for result in rounds[engine, count]]
-                            if values:
-                                cell[f"{engine}_{name}"] = statistics.median(values)
-                    cells.append(cell)
-                    row = f"| {shape} | {kind} | {threads} | {count} | {cell['weft_prefill']:.0f} | {cell['weft_decode']:.1f} |"
-                    if arguments.against:
-                        row += f" {cell['weft_prefill'] / cell['llama_prefill']:.2f} | {cell['weft_decode'] / cell['llama_decode']:.2f} |"
-                    print(row, flush=True)
-    (FILES / "result.json").write_text(json.dumps(dict(machine=machine(), cells=cells), indent=1))
+            stored.value["models"][f"{shape}-{kind}"] = weights.costs(FILES / f"{shape}-{kind}.gguf")
+    for suite in arguments.suite:
+        for shape in arguments.shapes:
+            for kind in arguments.formats:
+                for threads in arguments.threads:
+                    # Again and again, because it may be disturbed too; the best one counts.
+                    found = machine.roofline(roofline, arguments.threads)
+                    stored.value["roofline"] = machine.best_roofline(stored.value.get("roofline", {}), found)
+                    group = cells.group(suite, shape, kind, threads)
+                    rounds.measure_group(group, arguments.rounds, contestants, watch, stored)
+    print(table.markdown([stored.value]))
+    sys.exit(any(result["status"] == "failed" for result in stored.value["cells"]))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ if [ -z "${WEFT_PYTHON:-}" ]; then
     exit 1
   fi
   "$python" -c 'import gguf, numpy, safetensors' 2>/dev/null || "$python" -m pip install -q gguf numpy safetensors
-  if [[ "$*" == *llama-cpp* ]] && ! "$python" -c 'import llama_cpp' 2>/dev/null; then
+  if [[ "$*" == *llama-cpp* && "$*" != *--llama-python* ]] && ! "$python" -c 'import llama_cpp' 2>/dev/null; then
     echo "building llama.cpp for this machine (some minutes)"
     CMAKE_ARGS="-DGGML_NATIVE=ON" "$python" -m pip install -q --no-binary llama-cpp-python llama-cpp-python
   fi

@@ -5,7 +5,7 @@
     python tools/bench/synthetic.py --output bench-out --shapes 1b --formats q4_k_m,q6_k
 
 makes SHAPE-FORMAT.gguf for the shapes and formats that are named, and SHAPE-adapter-N (PEFT folders: rank 16, F16, all seven projections)
-with the same factors as SHAPE-adapter-N.gguf for llama.cpp. Files that exist are kept.
+with the same factors as SHAPE-adapter-N.gguf for llama.cpp. Files that exist are kept, with the context length of new ones.
 """
 import argparse
 import json
@@ -37,7 +37,9 @@ BLOCK_FLOATS = {
     TYPES.Q4_K: ([0, 2], 280), TYPES.Q5_K: ([0, 2], 560), TYPES.Q6_K: ([208], 1370), TYPES.IQ4_XS: ([0], 1290),
     TYPES.Q5_0: ([0], 9.2), TYPES.Q5_1: ([0, 2], 9.2), TYPES.IQ4_NL: ([0], 70),
 }
-RANK, ADAPTERS = 16, 4
+RANK, ADAPTERS = 16, 8
+# The longest context that is measured fits.
+CONTEXT_LENGTH = 32768
 MODULES = {  # GGUF name, PEFT path
     "q": ("attn_q", "self_attn.q_proj"), "k": ("attn_k", "self_attn.k_proj"), "v": ("attn_v", "self_attn.v_proj"),
     "o": ("attn_output", "self_attn.o_proj"), "gate": ("ffn_gate", "mlp.gate_proj"), "up": ("ffn_up", "mlp.up_proj"),
@@ -79,7 +81,7 @@ def random_matrix(rows, columns, kind, random):
 def write_model(path, s, kind):
     writer = gguf.GGUFWriter(str(path) + ".tmp", "llama")
     writer.add_name(path.stem)
-    writer.add_context_length(8192)
+    writer.add_context_length(CONTEXT_LENGTH)
     writer.add_embedding_length(s["hidden"])
     writer.add_block_count(s["layers"])
     writer.add_feed_forward_length(s["ffn"])
@@ -110,6 +112,15 @@ def write_model(path, s, kind):
     writer.write_tensors_to_file()
     writer.close()
     pathlib.Path(str(path) + ".tmp").rename(path)
+
+
+def lengthen_context(path):
+    """Gives an older file the context length of newer ones."""
+    reader = gguf.GGUFReader(path, "r+")
+    field = reader.get_field("llama.context_length")
+    if field.contents() != CONTEXT_LENGTH:
+        field.parts[field.data[0]][0] = CONTEXT_LENGTH
+        reader.data.flush()
 
 
 def write_adapter(folder, s, seed):
@@ -151,7 +162,9 @@ def main():
         sizes = SHAPES[shape]
         for kind in arguments.formats:
             path = arguments.output / f"{shape}-{kind}.gguf"
-            if not path.exists():
+            if path.exists():
+                lengthen_context(path)
+            else:
                 print(f"writing {path}", flush=True)
                 write_model(path, sizes, kind)
         for number in range(ADAPTERS):

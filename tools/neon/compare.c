@@ -199,6 +199,7 @@ int main(void) {
       FORMAT(q6_k, WEFT_Q6_K, 256, 210, 208, -1),    FORMAT(iq4_nl, WEFT_IQ4_NL, 32, 18, 0, -1),
       FORMAT(iq4_xs, WEFT_IQ4_XS, 256, 136, 0, -1),  FORMAT(tq2_0, WEFT_TQ2_0, 256, 66, 64, -1),
       FORMAT(mxfp4, WEFT_MXFP4, 32, 17, -1, -1),     FORMAT(ternary, WEFT_TERNARY, 4, 1, -1, -1),
+      FORMAT(bf16_dot, WEFT_BF16, 1, 2, -1, -1),
   };
   for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) products(&formats[i]);
   narrow(&formats[3], neon.expand_q8_0, scalar.expand_q8_0);

@@ -86,6 +86,9 @@ typedef struct weft_attention_task {
   X(matmul_f32, void, WEFT_MATMUL)                                                                                             \
   X(matmul_f16, void, WEFT_MATMUL)                                                                                             \
   X(matmul_bf16, void, WEFT_MATMUL)                                                                                            \
+  /* bf16 weights of a base: x is rounded to bf16 too, to nearest even. Columns in pairs, the later one of each first: */      \
+  /* acc = fma(W[r, 2 i], x[2 i], fma(W[r, 2 i + 1], x[2 i + 1], acc)). Numbers below 2^-126 may count as 0. */                \
+  X(matmul_bf16_dot, void, WEFT_MATMUL)                                                                                        \
   X(matmul_q8_0, void, WEFT_MATMUL)                                                                                            \
   X(matmul_q4_0, void, WEFT_MATMUL)                                                                                            \
   X(matmul_q4_1, void, WEFT_MATMUL)                                                                                            \

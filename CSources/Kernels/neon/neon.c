@@ -17,6 +17,8 @@ TARGET_BEGIN("dotprod")
 #define QUERIES 6
 #include "../vector/attention.h"
 #include "../vector/elementwise.h"
+#define HAS_BF16_DOT 0
+#include "../vector/matmul_bf16_dot.h"
 #include "../vector/matmul_float.h"
 #include "../vector/quantize.h"
 #include "matmul_quantized_neon.h"

@@ -17,6 +17,8 @@ TARGET_BEGIN("avx2,fma,f16c")
 #define QUERIES 6
 #include "../vector/attention.h"
 #include "../vector/elementwise.h"
+#define HAS_BF16_DOT 0
+#include "../vector/matmul_bf16_dot.h"
 #include "../vector/matmul_float.h"
 #include "../vector/quantize.h"
 #include "matmul_quantized_avx2.h"

@@ -17,6 +17,8 @@ TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")
 #define QUERIES 12
 #include "../vector/attention.h"
 #include "../vector/elementwise.h"
+#define HAS_BF16_DOT 0
+#include "../vector/matmul_bf16_dot.h"
 #include "../vector/matmul_float.h"
 #include "../vector/quantize.h"
 #include "matmul_quantized_avx512.h"

@@ -14,6 +14,9 @@ struct Bench: ParsableCommand {
 
         weft bench --model base.gguf --threads 2
         weft bench --model base.gguf --adapter a=adapters/a --adapter b=adapters/b --json
+        weft bench --model base.gguf --adapter a=adapters/a --adapter b=adapters/b --sequences 8 --different
+        weft bench --model base.gguf --adapter a=adapters/a --adapter b=adapters/b --switching
+        weft bench --model base.gguf --context 16384
         weft bench --model base.gguf --adapters --resident 10000
         weft bench --model base.gguf --planner
       """)
@@ -22,7 +25,7 @@ struct Bench: ParsableCommand {
   var model: String
   @Option(
     name: .customLong("adapter"),
-    help: ArgumentHelp("Answer with this PEFT folder; repeatable.", valueName: "name=path[:weight]"))
+    help: ArgumentHelp("Answer with this PEFT folder or pack; repeatable.", valueName: "name=path[:weight]"))
   var adapters: [AdapterArgument] = []
   @Option(help: ArgumentHelp("Answer with this mixture of the adapters (default: all, side by side).", valueName: "text"))
   var mixture: String?
@@ -30,10 +33,18 @@ struct Bench: ParsableCommand {
   var threads: Int?
   @Option(help: "How keys and values are stored (default: f16).")
   var kvType: EngineOptions.KVType?
-  @Option(help: "Tokens of the prompt.")
-  var prefill = 512
-  @Option(help: "Tokens to generate.")
+  @Option(help: "Tokens of each prompt (default: 512).")
+  var prefill: Int?
+  @Option(help: "Tokens to generate for each sequence.")
   var decode = 64
+  @Option(help: "Sequences that decode together, one token each in every step.")
+  var sequences = 1
+  @Flag(help: "Each sequence answers with one adapter: the first with the first, and so on, round and round.")
+  var different = false
+  @Option(help: "Measure decoding behind this many tokens, whose keys and values are computed once and not again.")
+  var context: Int?
+  @Flag(help: "Measure what a change from one adapter to another between two tokens costs.")
+  var switching = false
   @Option(help: "Measured repetitions, after one that is not counted.")
   var repetitions = 3
   @Flag(help: "Let repetitions take over the keys and values of the prompt, to see what that saves.")
@@ -50,14 +61,29 @@ struct Bench: ParsableCommand {
   var json = false
 
   func validate() throws {
-    guard prefill >= 1, decode >= 2, repetitions >= 1 else {
+    guard prefill ?? 1 >= 1, decode >= 2, repetitions >= 1 else {
       throw ValidationError("expected --prefill 1 or more, --decode 2 or more, --repetitions 1 or more")
+    }
+    guard sequences >= 1, context ?? 1 >= 1 else {
+      throw ValidationError("expected --sequences 1 or more, --context 1 or more")
+    }
+    guard context == nil || prefill == nil else {
+      throw ValidationError("expected --context, whose tokens are the prompt, or --prefill, not both")
+    }
+    guard !different || (adapters.count >= 2 && sequences >= 2 && mixture == nil) else {
+      throw ValidationError("--different: expected two adapters or more, --sequences 2 or more, and no --mixture")
+    }
+    guard !switching || (adapters.count >= 2 && sequences == 1 && mixture == nil) else {
+      throw ValidationError("--switching: expected two adapters or more, one sequence, and no --mixture")
     }
     guard resident >= 0, resident == 0 || measuresAdapters else {
       throw ValidationError("expected --resident 0 or more, beside --adapters")
     }
     guard !measuresAdapters || adapters.isEmpty else {
       throw ValidationError("expected --adapters, which makes its own, or --adapter, not both")
+    }
+    guard !measuresAdapters && !planner || sequences == 1 && context == nil else {
+      throw ValidationError("expected --sequences and --context without --adapters and --planner")
     }
   }
 
@@ -71,53 +97,29 @@ struct Bench: ParsableCommand {
     if planner {
       return try PlannerBench(model: model, threads: threads, kvType: kvType ?? .f16, json: json).run()
     }
+    let speed = SpeedBench(
+      prompt: context ?? prefill ?? 512, decode: decode, sequences: sequences, computesPromptOnce: context != nil)
+    let switches = SwitchBench(prompt: speed.prompt, pairs: decode)
     let engine = try Engine(
       model: model,
       options: EngineOptions(
-        threads: threads, contextLength: prefill + decode + 1, maximumSequences: 1, kvType: kvType ?? .f16,
-        reusesPrefixes: reusePrefixes))
+        threads: threads, contextLength: switching ? switches.contextLength : speed.contextLength, maximumSequences: sequences,
+        maximumStepRows: max(512, sequences), kvType: kvType ?? .f16,
+        reusesPrefixes: reusePrefixes || speed.computesPromptOnce))
     for adapter in adapters { try engine.loadAdapter(adapter.name, from: try path(of: adapter)) }
-    let active = try mixture.map { try AdapterMixture(parsing: $0) } ?? AdapterMixture(adapters.map(\.weighted))
     let loaded = MemoryPlan.residentBytes ?? 0
-    var prefillSpeeds: [Double] = []
-    var decodeSpeeds: [Double] = []
-    for repetition in 0...repetitions {
-      // Any tokens will do: the time does not depend on them.
-      let tokens = (0..<prefill).map { Int32(($0 * 7919 + 13) % engine.model.vocabularySize) }
-      let result = try engine.generate(
-        GenerationRequest(
-          .tokens(tokens), activation: .mixture(active), sampling: .greedy, maximumTokens: decode + 1, ignoresEndTokens: true))
-      if repetition == 0 { continue }
-      prefillSpeeds.append(Double(prefill) / result.prefillSeconds)
-      decodeSpeeds.append(result.tokensPerSecond)
+    if switching {
+      return report(try switches.run(engine, adapters.map(\.weighted)), engine)
     }
-    let (prefillSpeed, decodeSpeed) = (median(prefillSpeeds), median(decodeSpeeds))
-    let activation = try activationTimes(engine, active)
-    let (planned, full) = (engine.memoryPlan.byteCount, MemoryPlan.residentBytes ?? 0)
-    let loading = try loadTimes(engine)
-    if json {
-      print(
-        "{\"prefill_tokens_per_second\": \(prefillSpeed), \"decode_tokens_per_second\": \(decodeSpeed), \"threads\": \(engine.model.threads), "
-          + "\"isa\": \"\(engine.model.isa)\", \"adapters\": \(adapters.count), \"planned_bytes\": \(planned), "
-          + "\"load_milliseconds\": \(loading.isEmpty ? 0 : median(loading)), "
-          + "\"activate_microseconds\": \(activation.activate), \"reweight_microseconds\": \(activation.reweight.map { "\($0)" } ?? "null"), "
-          + "\"loaded_bytes\": \(loaded), \"full_bytes\": \(full)}")
-    } else {
-      let threads = Readable.count(engine.model.threads, "thread")
-      print("\(model): \(threads), \(engine.model.isa), \(Readable.count(adapters.count, "adapter"))")
-      print("  prefill of \(prefill): \(Readable.decimal(prefillSpeed, digits: 1)) tokens/s")
-      print("  decode of \(decode): \(Readable.decimal(decodeSpeed, digits: 1)) tokens/s")
-      if !loading.isEmpty {
-        print("  loading an adapter: \(Readable.decimal(median(loading), digits: 1)) ms")
-        print(
-          "  activating \(active): \(Readable.decimal(activation.activate, digits: 1)) µs, "
-            + "with other weights: "
-            + (activation.reweight.map { "\(Readable.decimal($0, digits: 1)) µs" } ?? "not possible"))
-      }
-      print(
-        "  memory: \(Readable.bytes(planned)) planned, \(Readable.bytes(loaded)) loaded, "
-          + "\(Readable.bytes(full)) with a full context")
-    }
+    let mixtures =
+      different
+      ? adapters.map { AdapterMixture([$0.weighted]) }
+      : [try mixture.map { try AdapterMixture(parsing: $0) } ?? AdapterMixture(adapters.map(\.weighted))]
+    let measured = try speed.run(engine, mixtures, repetitions: repetitions)
+    let activation = try ActivationBench.run(engine, mixtures[0])
+    // Before adapters are read once more.
+    let full = MemoryPlan.residentBytes ?? 0
+    report(measured, engine, mixtures, activation, loading: try loadTimes(engine), loaded: loaded, full: full)
   }
 
   private func path(of adapter: AdapterArgument) throws -> String {
@@ -125,48 +127,71 @@ struct Bench: ParsableCommand {
     return path
   }
 
-  /// Milliseconds of reading each adapter, five times, until it could be installed: files are in the page cache by now.
+  /// Milliseconds of reading an adapter until it could be installed, five times, the given ones in turn: files are in the page
+  /// cache by now.
   private func loadTimes(_ engine: Engine) throws -> [Double] {
+    guard !adapters.isEmpty else { return [] }
     let loader = engine.adapterLoader
-    var times: [Double] = []
-    for adapter in adapters {
-      for _ in 0..<5 {
-        let begin = ContinuousClock.now
-        _ = try loader.prepare(adapter.name, from: path(of: adapter))
-        let (seconds, attoseconds) = begin.duration(to: .now).components
-        times.append(Double(seconds) * 1e3 + Double(attoseconds) * 1e-15)
-      }
-    }
-    return times
-  }
-
-  /// Microseconds of activating a mixture in a sequence that had none, and of giving it other weights there; nil for a mixture
-  /// that acts fully or not at all.
-  private func activationTimes(_ engine: Engine, _ mixture: AdapterMixture) throws -> (activate: Double, reweight: Double?) {
-    let id = try engine.submit(GenerationRequest(.tokens([0])))
-    var other = mixture
-    for level in other.levels.indices {
-      for index in other.levels[level].indices {
-        other.levels[level][index].weight *= 0.5
-        for place in other.levels[level][index].places.indices { other.levels[level][index].places[place].weight *= 0.5 }
-      }
-    }
-    func microseconds(_ mixture: AdapterMixture) throws -> Double {
+    return try (0..<5).map { index in
+      let adapter = adapters[index % adapters.count]
       let begin = ContinuousClock.now
-      try engine.activate(.mixture(mixture), for: id)
-      let (seconds, attoseconds) = begin.duration(to: .now).components
-      return Double(seconds) * 1e6 + Double(attoseconds) * 1e-12
+      _ = try loader.prepare(adapter.name, from: path(of: adapter))
+      return begin.elapsed * 1e3
     }
-    var times: (activate: [Double], reweight: [Double]) = ([], [])
-    for _ in 0..<1000 {
-      try engine.activate(.base, for: id)
-      times.activate.append(try microseconds(mixture))
-      if let time = try? microseconds(other) { times.reweight.append(time) }
-    }
-    engine.cancel(id)
-    engine.step { _ in }
-    return (median(times.activate), times.reweight.isEmpty ? nil : median(times.reweight))
   }
 
-  private func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+  private func report(
+    _ measured: SpeedBench.Measured, _ engine: Engine, _ mixtures: [AdapterMixture], _ activation: ActivationBench.Measured,
+    loading: [Double], loaded: Int, full: Int
+  ) {
+    let planned = engine.memoryPlan.byteCount
+    let prompt = context ?? prefill ?? 512
+    if json {
+      print(
+        "{\"prefill_tokens_per_second\": \(measured.prefillSpeed), \"decode_tokens_per_second\": \(measured.decodeSpeed), "
+          + "\"step_milliseconds\": \(measured.step * 1e3), \"prompt_tokens\": \(prompt), \"decode_tokens\": \(decode), "
+          + "\"sequences\": \(sequences), \"context\": \(context.map { "\($0)" } ?? "null"), \"threads\": \(engine.model.threads), "
+          + "\"isa\": \"\(engine.model.isa)\", \"adapters\": \(adapters.count), \"different\": \(different), "
+          + "\"planned_bytes\": \(planned), \"load_milliseconds\": \(loading.isEmpty ? 0 : loading.median), "
+          + "\"activate_microseconds\": \(activation.activate), \"reweight_microseconds\": \(activation.reweight.map { "\($0)" } ?? "null"), "
+          + "\"loaded_bytes\": \(loaded), \"full_bytes\": \(full)}")
+      return
+    }
+    print(title(engine))
+    let count = sequences == 1 ? "" : "\(sequences) times "
+    print("  prefill of \(count)\(prompt): \(Readable.decimal(measured.prefillSpeed, digits: 1)) tokens/s")
+    print(
+      "  decode of \(count)\(decode): \(Readable.decimal(measured.decodeSpeed, digits: 1)) tokens/s, "
+        + "\(Readable.decimal(measured.step * 1e3, digits: 2)) ms a step")
+    if !loading.isEmpty {
+      print("  loading an adapter: \(Readable.decimal(loading.median, digits: 1)) ms")
+      print(
+        "  activating \(mixtures[0]): \(Readable.decimal(activation.activate, digits: 1)) µs, "
+          + "with other weights: "
+          + (activation.reweight.map { "\(Readable.decimal($0, digits: 1)) µs" } ?? "not possible"))
+    }
+    print(
+      "  memory: \(Readable.bytes(planned)) planned, \(Readable.bytes(loaded)) loaded, "
+        + "\(Readable.bytes(full)) with a full context")
+  }
+
+  private func report(_ measured: SwitchBench.Measured, _ engine: Engine) {
+    if json {
+      print(
+        "{\"switch_microseconds\": \(measured.cost), \"switch_error_microseconds\": \(measured.error), "
+          + "\"step_milliseconds\": \(measured.step * 1e3), \"pairs\": \(decode), \"threads\": \(engine.model.threads), "
+          + "\"isa\": \"\(engine.model.isa)\", \"adapters\": \(adapters.count)}")
+      return
+    }
+    print(title(engine))
+    print(
+      "  changing the adapter between two tokens: \(Readable.decimal(measured.cost, digits: 1)) µs "
+        + "(± \(Readable.decimal(measured.error, digits: 1))) beside a step of \(Readable.decimal(measured.step * 1e3, digits: 2)) ms"
+    )
+  }
+
+  private func title(_ engine: Engine) -> String {
+    "\(model): \(Readable.count(engine.model.threads, "thread")), \(engine.model.isa), "
+      + "\(Readable.count(adapters.count, "adapter"))\(different ? ", another for each sequence" : "")"
+  }
 }

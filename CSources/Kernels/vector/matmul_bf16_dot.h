@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Products of bf16 weights with activations that are rounded to bf16, two columns in one instruction where the processor has it: a
+// tier with HAS_BF16_DOT 1. The others compute the same sums, to the bit, with two. Include inside a target region.
+
+// What is broadcast for one column, or for two: activations in bf16, or as floats with zeros below.
+#if HAS_BF16_DOT
+typedef uint16_t bf16_activation;
+#else
+typedef float bf16_activation;
+#endif
+
+enum {
+  DOT_ROWS = 2 * ROWS,         // rows that are rounded together
+  DOT_COLUMNS = 512,           // and columns of that many rows: 24 KiB in bf16; fewer rows, more columns
+  DOT_CAPACITY = DOT_ROWS * DOT_COLUMNS,
+};
+
+// To nearest even; NaN stays NaN.
+INLINE void round_to_bf16(bf16_activation *out, const float *x, size_t n) {
+  for (size_t c = 0; c < n; c++) {
+    uint32_t bits;
+    memcpy(&bits, x + c, 4);
+    const uint32_t rounded = (bits & 0x7fffffff) > 0x7f800000 ? bits | 0x400000 : bits + 0x7fff + (bits >> 16 & 1);
+#if HAS_BF16_DOT
+    out[c] = (uint16_t)(rounded >> 16);
+#else
+    const uint32_t high = rounded & 0xffff0000;
+    memcpy(out + c, &high, 4);
+#endif
+  }
+}
+
+// acc += the columns c and c + 1 of a tile times those of each row; the later column first, as the instruction has it.
+INLINE void multiply_two_columns(vf16 (*acc)[ROWS], const char *w, size_t tile_bytes, const bf16_activation *x, size_t x_stride,
+                                 size_t c, const int tiles, const int rows) {
+#if HAS_BF16_DOT
+  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19,
+                                         3, 18, 2, 17, 1, 16, 0);
+  __m512bh columns[TILES * 2];
+  UNROLL for (int t = 0; t < tiles; t++)
+    columns[t] = (__m512bh)_mm512_permutexvar_epi16(order, _mm512_loadu_si512(w + (size_t)t * tile_bytes + c * WEFT_TILE * 2));
+  UNROLL for (int r = 0; r < rows; r++) {
+    int32_t two;
+    memcpy(&two, x + (size_t)r * x_stride + c, 4);
+    const __m512bh value = (__m512bh)_mm512_set1_epi32(two);
+    UNROLL for (int t = 0; t < tiles; t++) acc[t][r] = (vf16)_mm512_dpbf16_ps((__m512)acc[t][r], columns[t], value);
+  }
+#else
+  UNROLL for (int later = 1; later >= 0; later--) {
+    vf16 column[TILES * 2];
+    UNROLL for (int t = 0; t < tiles; t++) column[t] = vector_load(w + (size_t)t * tile_bytes, (c + (size_t)later) * WEFT_TILE, WEFT_BF16);
+    UNROLL for (int r = 0; r < rows; r++) {
+      const vf16 value = vector_broadcast(x[(size_t)r * x_stride + c + (size_t)later]);
+      UNROLL for (int t = 0; t < tiles; t++) acc[t][r] = vector_fma(column[t], value, acc[t][r]);
+    }
+  }
+#endif
+}
+
+// `tiles` neighbouring tiles times `rows` rows of rounded activations; `cols` of them are in reach.
+INLINE void matmul_bf16_block(float *y, size_t y_stride, const char *w, size_t tile_bytes, const bf16_activation *x, size_t x_stride,
+                              size_t cols, int accumulate, const int tiles, const int rows) {
+  vf16 acc[TILES * 2][ROWS];
+  UNROLL for (int r = 0; r < rows; r++)
+    UNROLL for (int t = 0; t < tiles; t++)
+      acc[t][r] = accumulate ? vector_load(y + (size_t)r * y_stride + (size_t)t * WEFT_TILE, 0, WEFT_F32) : vector_broadcast(0);
+  for (size_t c = 0; c + 2 <= cols; c += 2) {
+    UNROLL for (int t = 0; t < tiles; t++)
+      if (rows == 1) __builtin_prefetch(w + (size_t)t * tile_bytes + c * WEFT_TILE * 2 + 4096);
+    multiply_two_columns(acc, w, tile_bytes, x, x_stride, c, tiles, rows);
+  }
+  if (cols % 2) {  // a last column without a neighbour
+    UNROLL for (int r = 0; r < rows; r++) {
+      float last;
+#if HAS_BF16_DOT
+      const uint32_t bits = (uint32_t)x[(size_t)r * x_stride + cols - 1] << 16;
+      memcpy(&last, &bits, 4);
+#else
+      last = x[(size_t)r * x_stride + cols - 1];
+#endif
+      UNROLL for (int t = 0; t < tiles; t++)
+        acc[t][r] = vector_fma(vector_load(w + (size_t)t * tile_bytes, (cols - 1) * WEFT_TILE, WEFT_BF16), vector_broadcast(last), acc[t][r]);
+    }
+  }
+  UNROLL for (int r = 0; r < rows; r++)
+    UNROLL for (int t = 0; t < tiles; t++) vector_store(y + (size_t)r * y_stride + (size_t)t * WEFT_TILE, &acc[t][r]);
+}
+
+// All rows of one strip of `tiles` tiles.
+INLINE void matmul_bf16_strip(float *y, size_t y_stride, const char *w, size_t tile_bytes, const bf16_activation *x, size_t x_stride,
+                              size_t cols, size_t n, int accumulate, const int tiles) {
+#define STEP(rows)                                                                    \
+  for (; n >= (rows); n -= (rows), y += (rows) * y_stride, x += (rows) * x_stride)    \
+    matmul_bf16_block(y, y_stride, w, tile_bytes, x, x_stride, cols, accumulate, tiles, rows);
+  STEP(ROWS)
+  if (ROWS > 8) STEP(8)
+  if (ROWS > 4) STEP(4)
+  STEP(2)
+  STEP(1)
+#undef STEP
+}
+
+void NAME(matmul_bf16_dot) WEFT_MATMUL {
+  const size_t tile_bytes = cols * WEFT_TILE * 2;
+  bf16_activation rounded[DOT_CAPACITY] __attribute__((aligned(64)));
+  for (size_t row = 0; row < n; row += DOT_ROWS) {
+    const size_t rows = n - row < DOT_ROWS ? n - row : DOT_ROWS, span = DOT_CAPACITY / rows / 64 * 64;
+    for (size_t first = 0; first < cols; first += span) {
+      const size_t count = cols - first < span ? cols - first : span;
+      for (size_t r = 0; r < rows; r++)
+        round_to_bf16(rounded + r * span, (const float *)((const char *)x + (row + r) * x_stride) + first, count);
+      const char *columns = (const char *)w + first * WEFT_TILE * 2;
+      float *out = y + row * y_stride;
+      const int more = accumulate || first > 0;
+      size_t t = tile_begin;
+      for (; rows == 1 && t + TILES * 2 <= tile_end; t += TILES * 2)
+        matmul_bf16_block(out + t * WEFT_TILE, y_stride, columns + t * tile_bytes, tile_bytes, rounded, span, count, more, TILES * 2, 1);
+      for (; t + TILES <= tile_end; t += TILES)
+        matmul_bf16_strip(out + t * WEFT_TILE, y_stride, columns + t * tile_bytes, tile_bytes, rounded, span, count, rows, more, TILES);
+      for (; t < tile_end; t++)
+        matmul_bf16_strip(out + t * WEFT_TILE, y_stride, columns + t * tile_bytes, tile_bytes, rounded, span, count, rows, more, 1);
+    }
+  }
+}

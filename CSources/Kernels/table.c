@@ -4,6 +4,8 @@
 #if defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 #include "tiers.h"
@@ -37,8 +39,14 @@ int weft_isa_available(int isa) {
     case WEFT_ISA_SCALAR: return 1;
 #if defined(__linux__)
     case WEFT_ISA_NEON: return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+    case WEFT_ISA_NEON_I8MM: return weft_isa_available(WEFT_ISA_NEON) && (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0;
 #elif defined(__APPLE__)
     case WEFT_ISA_NEON: return 1;
+    case WEFT_ISA_NEON_I8MM: {
+      int found = 0;
+      size_t size = sizeof found;
+      return sysctlbyname("hw.optional.arm.FEAT_I8MM", &found, &size, NULL, 0) == 0 && found;
+    }
 #endif
     default: return 0;
   }
@@ -54,7 +62,8 @@ weft_kernels weft_kernels_for(int isa) {
   if (isa >= WEFT_ISA_AVX512) overlay(&table, &weft_kernels_avx512);
   if (isa >= WEFT_ISA_AVX512 && __builtin_cpu_supports("avx512bf16")) overlay(&table, &weft_kernels_avx512_bf16);
 #elif defined(__aarch64__)
-  if (isa == WEFT_ISA_NEON) overlay(&table, &weft_kernels_neon);
+  if (isa >= WEFT_ISA_NEON) overlay(&table, &weft_kernels_neon);
+  if (isa >= WEFT_ISA_NEON_I8MM) overlay(&table, &weft_kernels_neon_i8mm);
 #else
   (void)isa;
   (void)overlay;

@@ -6,7 +6,7 @@
 #pragma GCC visibility push(hidden)
 extern const weft_kernels weft_kernels_scalar;
 #if defined(__aarch64__)
-extern const weft_kernels weft_kernels_neon;
+extern const weft_kernels weft_kernels_neon, weft_kernels_neon_i8mm;
 #endif
 #if defined(__x86_64__)
 extern const weft_kernels weft_kernels_avx2;
@@ -24,6 +24,9 @@ KERNELS(X)
 KERNELS(X)
 #undef X
 #define X(name, ret, args) ret name##__neon args;
+KERNELS(X)
+#undef X
+#define X(name, ret, args) ret name##__neon_i8mm args;
 KERNELS(X)
 #undef X
 #pragma GCC visibility pop

@@ -9,6 +9,7 @@ package enum ISA: Int32, CaseIterable, Sendable {
   case avx2 = 1
   case avx512 = 2
   case neon = 3
+  case neonI8MM = 4
 
   /// The name as `WEFT_ISA` spells it.
   package var name: String {
@@ -17,6 +18,7 @@ package enum ISA: Int32, CaseIterable, Sendable {
     case .avx2: "avx2"
     case .avx512: "avx512"
     case .neon: "neon"
+    case .neonI8MM: "neon_i8mm"
     }
   }
 

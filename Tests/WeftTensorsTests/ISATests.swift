@@ -9,7 +9,7 @@ struct ISATests {
   @Test func scalarIsEverywhereAndTiersAreOrdered() {
     #expect(ISA.scalar.isAvailable)
     #expect(!ISA.avx512.isAvailable || ISA.avx2.isAvailable)
-    #expect(ISA.allCases.map(\.name) == ["scalar", "avx2", "avx512", "neon"])
+    #expect(ISA.allCases.map(\.name) == ["scalar", "avx2", "avx512", "neon", "neon_i8mm"])
     for isa in availableTiers { #expect(Kernels(isa: isa).isa == isa) }
   }
 

@@ -72,7 +72,7 @@ struct MatmulKernelTests {
   static func expectScalarBits(_ product: Product, _ kernels: Kernels, tiles: Range<Int>, _ place: String) {
     // All row counts from the first row, and every row alone; a few of them where the rows are long, and of scalar by itself.
     let isShort = product.matrix.view.columns <= 256 && kernels.isa != .scalar
-    let counts = isShort ? Array(1...mostRows) : [1, 2, 3, 7, 12, 15, mostRows]
+    let counts = isShort ? Array(1...mostRows) : [1, 2, 3, 4, 7, 12, 15, mostRows]
     let cuts = counts.map { 0..<$0 } + (isShort ? Array(1..<mostRows) : [5, mostRows - 1]).map { $0..<$0 + 1 }
     for accumulate in [false, true] {
       for rows in cuts {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernels of the NEON tier against scalar, on random data: products bit for bit, over shapes with tails; the others within bounds.
-// Built and run by tools/test_neon.sh; prints what differs, and returns 1 then.
+// The kernels of the NEON tiers against scalar, on random data: products bit for bit, over shapes with tails; the others within
+// bounds. Built and run by tools/test_neon.sh; prints what differs, and returns 1 then. Arguments are the names of the tiers that this
+// processor is expected to have, no more and no less.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,7 +66,7 @@ static void products(const weight_format *f) {
   size_t unit = f->format <= WEFT_BF16 ? 1 : f->elements < 32 ? 32 : f->elements;
   for (size_t blocks = 1; blocks <= 11; blocks += 5)
     for (size_t tiles = 1; tiles <= 3; tiles++) {
-      size_t cols = blocks * unit, rows = tiles * 16 - 5, n = 7, stride = tiles * 16 + 3;
+      size_t cols = blocks * unit, rows = tiles * 16 - 5, n = 17, stride = tiles * 16 + 3;
       uint8_t *w = random_rows(f, rows, cols), *packed = calloc(weft_packed_bytes(f->format, rows, cols), 1);
       weft_pack(packed, f->format, w, cols / f->elements * f->bytes, rows, cols, 0, tiles, NULL);
       float *x = floats(n * cols), *before = floats(n * stride);
@@ -83,7 +84,7 @@ static void products(const weight_format *f) {
         step = cols * 4;
       }
       for (int accumulate = 0; accumulate < 2; accumulate++)
-        for (size_t count = 1; count <= n; count++) {
+        for (size_t count = 1; count <= n; count += count == 13 ? 4 : 1) {
           float *one = malloc(n * stride * 4), *two = malloc(n * stride * 4);
           memcpy(one, before, n * stride * 4);
           memcpy(two, before, n * stride * 4);
@@ -183,10 +184,9 @@ static void attention(void) {
     }
 }
 
-int main(void) {
-  if (!weft_isa_available(WEFT_ISA_NEON)) return puts("this machine has no dot products"), 1;
-  scalar = weft_kernels_for(WEFT_ISA_SCALAR);
-  neon = weft_kernels_for(WEFT_ISA_NEON);
+static int run(int isa) {
+  failures = checks = 0;
+  neon = weft_kernels_for(isa);
 #define FORMAT(name, format, elements, bytes, half, other) \
   {#name, format, elements, bytes, {half, other}, neon.matmul_##name, scalar.matmul_##name}
   const weight_format formats[] = {
@@ -207,6 +207,19 @@ int main(void) {
   narrow(&formats[17], neon.expand_ternary, scalar.expand_ternary);
   elementwise();
   attention();
-  printf("NEON against scalar: %d checks, %d failures\n", checks, failures);
+  printf("%s against scalar: %d checks, %d failures\n", neon.isa, checks, failures);
   return failures > 0;
+}
+
+int main(int count, char **names) {
+  int failed = 0, found = 0;
+  scalar = weft_kernels_for(WEFT_ISA_SCALAR);
+  for (int isa = WEFT_ISA_NEON; isa < WEFT_ISA_COUNT; isa++) {
+    if (!weft_isa_available(isa)) continue;
+    const char *name = weft_kernels_for(isa).isa, *expected = ++found < count ? names[found] : "no further tier";
+    if (strcmp(name, expected) != 0) return printf("expected %s, found %s\n", expected, name), 1;
+    failed |= run(isa);
+  }
+  if (found + 1 != count) return printf("expected %s, found no further tier\n", names[found + 1]), 1;
+  return failed;
 }

@@ -4,7 +4,7 @@
 // WeftTensors validates shapes once, when a model is opened.
 //
 // One list (KERNELS) feeds the table, the overlay, the tests and the benchmarks. Every entry exists in scalar/ (the
-// specification) and is replaced by the best tier that the machine has: avx2, avx512; neon. Choose once per loop, never per element.
+// specification) and is replaced by the best tier that the machine has: avx2, avx512; neon, neon_i8mm. Choose once per loop, never per element.
 //
 // Words: a *tile* is 16 consecutive output rows of a packed matrix, interleaved so that one register holds one element of each
 // row. A *row* of activations is one token. Rows never influence each other and the order of additions inside a row does not
@@ -154,9 +154,16 @@ typedef struct weft_kernels {
 } weft_kernels;
 
 // The tiers, from the specification upwards.
-enum { WEFT_ISA_SCALAR = 0, WEFT_ISA_AVX2 = 1, WEFT_ISA_AVX512 = 2, WEFT_ISA_NEON = 3, WEFT_ISA_COUNT = 4 };
+enum {
+  WEFT_ISA_SCALAR = 0,
+  WEFT_ISA_AVX2 = 1,
+  WEFT_ISA_AVX512 = 2,
+  WEFT_ISA_NEON = 3,
+  WEFT_ISA_NEON_I8MM = 4,
+  WEFT_ISA_COUNT = 5,
+};
 
-// 1 when this machine and its operating system can run the tier (CPUID and XGETBV; HWCAP).
+// 1 when this machine and its operating system can run the tier (CPUID and XGETBV; HWCAP; sysctl on Apple's systems).
 int weft_isa_available(int isa);
 // The table of one tier: scalar overlaid by everything up to that tier. The tier must be available.
 weft_kernels weft_kernels_for(int isa);

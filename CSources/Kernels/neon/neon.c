@@ -21,6 +21,7 @@ TARGET_BEGIN("dotprod")
 #include "../vector/matmul_bf16_dot.h"
 #include "../vector/matmul_float.h"
 #include "../vector/quantize.h"
+#define I8MM 0
 #include "matmul_quantized_neon.h"
 #define EXPAND_ROWS 4
 #include "expand_neon.h"

@@ -10,7 +10,7 @@ WEFT  := .build/release/weft
 help:
 	@echo "make chat        install what is missing, build, and chat with the demo model"
 	@echo "make test        build and run all tests"
-	@echo "make bench       measure speed; make bench -- --against llama-cpp compares"
+	@echo "make bench       measure speed; make bench -- --against llama-cpp compares, --suite all measures more"
 	@echo "make demo-eval   repeat the demo model's evaluation through Weft"
 	@echo "make setup       install the system libraries that are missing"
 	@echo "make format      format the Swift sources;  make lint  checks them"

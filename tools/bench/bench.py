@@ -5,7 +5,7 @@
     make bench                                    Weft alone: prefill of 512 tokens and decode of 64
     make bench -- --against llama-cpp             llama.cpp on the same files in the same call, with ratios
     make bench -- --suite adapters,batch,context --shapes 0.5b --formats q4_0,q8_0 --threads 1,2
-    make bench -- --suite all --shapes all --formats all --against llama-cpp --resume
+    make bench -- --suite all --shapes all --against llama-cpp --resume
 
 Suites are base, adapters (0, 1 and 4 active, f16 and ternary, and a change between two tokens), batch (1 to 16 sequences together,
 and 8 with 8 adapters) and context (decode behind up to 16,384 tokens, and their prefill).
@@ -33,13 +33,12 @@ import weights  # noqa: E402
 
 FILES = HERE.parent.parent / "bench-out"
 WEFT = HERE.parent.parent / ".build/release/weft"
-ALL_FORMATS = ["f16", "bf16", "q8_0", "q4_0", "q4_k_m", "q6_k"]
 
 
 def parsed(words):
-    def listed(known, every=None):
+    def listed(known):
         def parse(text):
-            names = list(every or known) if text == "all" else text.split(",")
+            names = list(known) if text == "all" else text.split(",")
             for name in names:
                 if name not in known:
                     raise argparse.ArgumentTypeError(f"expected all or some of {','.join(known)}, found {name}")
@@ -50,7 +49,7 @@ def parsed(words):
     parser.add_argument("--against", choices=["llama-cpp"])
     parser.add_argument("--suite", type=listed(cells.SUITES), default=["base"])
     parser.add_argument("--shapes", type=listed(synthetic.SHAPES), default=synthetic.DEFAULT_SHAPES)
-    parser.add_argument("--formats", type=listed(synthetic.FORMATS, ALL_FORMATS), default=synthetic.DEFAULT_FORMATS)
+    parser.add_argument("--formats", type=listed(synthetic.FORMATS), default=synthetic.DEFAULT_FORMATS)
     parser.add_argument("--threads", type=lambda text: [int(word) for word in text.split(",")], default=[1, 2])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--isa", help="the instructions that Weft may use (WEFT_ISA)")

@@ -31,7 +31,7 @@ class Cell:
             return "change of adapter"
         if self.context:
             return f"{self.context} tokens of context"
-        parts = [f"{self.sequences} sequences"] if self.suite == "batch" else []
+        parts = [f"{self.sequences} sequence{'s' if self.sequences > 1 else ''}"] if self.suite == "batch" else []
         if self.adapters:
             kind = "" if self.factors == "f16" else f"{self.factors} "
             parts.append(f"{self.adapters} {'different ' if self.different else ''}{kind}adapter{'s' if self.adapters > 1 else ''}")

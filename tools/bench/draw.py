@@ -27,11 +27,11 @@ CHARTS = [
 ]
 # Colours that are readable on white and on black; text takes the reader's scheme.
 STYLE = """
-text { font: 12px system-ui, sans-serif; fill: #24292f } .title { font-size: 15px; font-weight: 600 } .note { font-size: 10px }
+text { font: 11px system-ui, sans-serif; fill: #24292f } .title { font-size: 15px; font-weight: 600 } .note { font-size: 10px }
 .weft { fill: #2f81f7 } .llama { fill: #8b949e }
 @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } }
 """
-WIDTH, LEFT, BARS, ROW, TOP, FOOT = 860, 300, 330, 26, 54, 34
+WIDTH, LEFT, BARS, ROW, TOP, FOOT = 940, 372, 290, 26, 54, 34
 
 
 def label(cell):

@@ -4,8 +4,11 @@ import json
 import os
 import pathlib
 import subprocess
+from dataclasses import replace
 
 HERE = pathlib.Path(__file__).resolve().parent
+# Tokens of a context from which on llama.cpp's best way to compute attention does not change.
+LONG = 4096
 
 
 class Failed(Exception):
@@ -45,7 +48,8 @@ class Weft:
 
 
 class LlamaCpp:
-    """The better of both ways to compute attention counts. Where one was the best in nothing, it is not measured again."""
+    """The better of both ways to compute attention counts. Where one was the best in nothing, it is not measured again; nor behind
+    longer contexts, whose prompts take minutes."""
     name = "llama_cpp"
 
     def __init__(self, python, files):
@@ -53,14 +57,15 @@ class LlamaCpp:
         self.attention = {}
 
     def measure(self, cell):
+        alike = replace(cell, context=min(cell.context, LONG)) if cell.context else cell
         command = [
             self.python, HERE / "llama_cpp_speed.py", self.files / f"{cell.shape}-{cell.format}.gguf", *load_arguments(cell),
-            "--attention", ",".join(self.attention.get(cell, ["plain", "flash"]))]
+            "--attention", ",".join(self.attention.get(alike, ["plain", "flash"]))]
         for number in range(cell.adapters):
             command += ["--adapter", self.files / f"{cell.shape}-adapter-{number}.gguf"]
         results = last_json(command)
         best, winners = better_of(results)
-        self.attention.setdefault(cell, winners)
+        self.attention.setdefault(alike, winners)
         return best
 
 

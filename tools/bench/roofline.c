@@ -2,11 +2,12 @@
 // What this machine can do at most, as one line of JSON: memory reads, and multiply-accumulates of one core.
 //
 //   cc -O2 -pthread -o roofline tools/bench/roofline.c
-//   roofline [THREADS ...]     reads with so many threads (default: 1, and one for every processor), peaks of the first processor
+//   roofline [THREADS ...]     reads with so many threads (default: 1, and one for every processor); peaks of one processor
 //   roofline --probe           how long the same short work takes now, on every processor: whether somebody else is there
 //
 // Reads: every thread sums a part of its own, 256 MB by 64-byte lines, with software prefetch; the best of several prefetch
-// distances. Peaks: independent chains of one instruction in registers, the best of several times; null for what is not there.
+// distances, in one stream or two. Peaks: independent chains of one instruction in registers, the best of several times;
+// null for what is not there.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
@@ -56,36 +57,44 @@ static void *memory(size_t bytes) {
   return bytes_there;
 }
 
-// Sums the lines of memory, `distance` bytes after they were asked for. One 8-byte load takes a line as well as eight would.
-static uint64_t read_lines(const char *from, size_t bytes, size_t distance) {
+// Sums the lines of memory, `distance` bytes after they were asked for, in one stream or in two that are half of it apart. One
+// 8-byte load takes a line as well as eight would.
+static inline __attribute__((always_inline)) uint64_t read_streams(
+    const char *from, size_t bytes, size_t distance, size_t streams) {
   uint64_t sums[4] = {0};
-  for (size_t i = 0; i < bytes; i += 4 * LINE) {
-    for (int line = 0; line < 4; line++) {
-      __builtin_prefetch(from + i + distance + line * LINE, 0, 3);
-      sums[line] += *(const uint64_t *)(from + i + line * LINE);
+  const size_t part = bytes / streams;
+  for (size_t i = 0; i < part; i += 4 * LINE / streams) {
+    for (size_t line = 0; line < 4; line++) {
+      const char *place = from + line % streams * part + i + line / streams * LINE;
+      __builtin_prefetch(place + distance, 0, 3);
+      sums[line] += *(const uint64_t *)place;
     }
   }
   return sums[0] + sums[1] + sums[2] + sums[3];
 }
 
+static uint64_t read_lines(const char *from, size_t bytes, size_t distance, int streams) {
+  return streams == 1 ? read_streams(from, bytes, distance, 1) : read_streams(from, bytes, distance, 2);
+}
+
 static volatile uint64_t sink;
 static const size_t distances[] = {1024, 2048, 4096, 8192};
-enum { DISTANCES = sizeof distances / sizeof *distances, PASSES = 3 };
+enum { DISTANCES = sizeof distances / sizeof *distances, CASES = 2 * DISTANCES, PASSES = 3 };
 
 typedef struct {
   int index;
   pthread_barrier_t *barrier;
-  double begin[DISTANCES * PASSES], end[DISTANCES * PASSES];
+  double begin[CASES * PASSES], end[CASES * PASSES];
 } Reader;
 
 static void *read_all(void *argument) {
   Reader *reader = argument;
   pin(reader->index);
   char *part = memory(PART);
-  for (int pass = 0; pass < DISTANCES * PASSES; pass++) {
+  for (int pass = 0; pass < CASES * PASSES; pass++) {
     pthread_barrier_wait(reader->barrier);
     reader->begin[pass] = now();
-    sink += read_lines(part, PART - 16384, distances[pass % DISTANCES]);
+    sink += read_lines(part, PART - 16384, distances[pass % DISTANCES], 1 + pass / DISTANCES % 2);
     reader->end[pass] = now();
   }
   munmap(part, PART);
@@ -105,7 +114,7 @@ static double bandwidth(int threads) {
   }
   for (int i = 0; i < threads; i++) pthread_join(ids[i], NULL);
   double best = 0;
-  for (int pass = 0; pass < DISTANCES * PASSES; pass++) {
+  for (int pass = 0; pass < CASES * PASSES; pass++) {
     double begin = readers[0].begin[pass], end = readers[0].end[pass];
     for (int i = 1; i < threads; i++) {
       if (readers[i].begin[pass] < begin) begin = readers[i].begin[pass];
@@ -165,7 +174,7 @@ static void probe(void) {
   pin(0);
   char *part = memory(PROBE_PART);
   double begin = now();
-  for (int pass = 0; pass < 6; pass++) sink += read_lines(part, PROBE_PART - 16384, 4096);
+  for (int pass = 0; pass < 6; pass++) sink += read_lines(part, PROBE_PART - 16384, 4096, 1);
   printf("], \"read_milliseconds\": %.3f}\n", (now() - begin) * 1e3);
 }
 

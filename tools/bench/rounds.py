@@ -55,7 +55,7 @@ def measure_group(group, count, contestants, watch, store):
     """`count` rounds of every cell; those that a stored result has already are not measured again."""
     results = [(cell, store.result(cell)) for cell in group]
     for cell, result in results:
-        if result["status"] != "measured":
+        if result["status"] != "measured" or len(result["rounds"]) < count:
             result["status"], result["rejected"] = "begun", []
             result.pop("failure", None)
     for number in range(count):

@@ -29,7 +29,7 @@ FORMATS = {
     "f16": TYPES.F16, "bf16": TYPES.BF16, "q8_0": TYPES.Q8_0, "q4_0": TYPES.Q4_0, "q4_k_m": TYPES.Q4_K, "q5_k_m": TYPES.Q5_K, "q6_k": TYPES.Q6_K,
     "iq4_xs": TYPES.IQ4_XS,
 }
-DEFAULT_SHAPES, DEFAULT_FORMATS = ["135m", "0.5b"], ["f16", "q8_0", "q4_0"]
+DEFAULT_SHAPES, DEFAULT_FORMATS = ["135m", "0.5b"], ["f16", "bf16", "q8_0", "q4_0", "q4_k_m", "q6_k"]
 # What llama.cpp takes where rows are not whole blocks of 256.
 FALLBACKS = {TYPES.Q4_K: TYPES.Q5_0, TYPES.Q5_K: TYPES.Q5_1, TYPES.Q6_K: TYPES.Q8_0, TYPES.IQ4_XS: TYPES.IQ4_NL}
 # Bytes of the 16-bit floats in a block of the types that are made of random blocks, and the deviation of its weights when they are 1.

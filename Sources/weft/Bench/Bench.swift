@@ -82,8 +82,8 @@ struct Bench: ParsableCommand {
     guard !measuresAdapters || adapters.isEmpty else {
       throw ValidationError("expected --adapters, which makes its own, or --adapter, not both")
     }
-    guard !measuresAdapters && !planner || sequences == 1 && context == nil else {
-      throw ValidationError("expected --sequences and --context without --adapters and --planner")
+    guard !measuresAdapters && !planner || sequences == 1 && context == nil && !switching else {
+      throw ValidationError("expected --sequences, --context and --switching without --adapters and --planner")
     }
   }
 

@@ -85,18 +85,39 @@ package struct Kernels: @unchecked Sendable {
       y, yStride, matrix.base, x, xStride, matrix.columns, tiles.lowerBound, tiles.upperBound, rows, accumulate ? 1 : 0)
   }
 
-  /// y += B u for `rows` rows of u, f32, and the output rows of `tiles`. B may be narrow, or of floats.
+  /// u = A x for `rows` rows of activations and all output rows of A: the first half of a low rank. An A of blocks multiplies as
+  /// weights do.
+  /// - Parameters:
+  ///   - uStride: floats between rows of `u`.
+  ///   - xStride: bytes between rows of `x`, which are f32, or quantised when `matrix` wants it.
+  @inline(__always)
+  package func shrink(
+    _ u: UnsafeMutablePointer<Float>, uStride: Int, _ matrix: MatrixView, _ x: UnsafeRawPointer, xStride: Int, rows: Int
+  ) {
+    let kernel =
+      switch matrix.dtype {
+      case .f32: table.shrink_f32!
+      case .f16: table.shrink_f16!
+      case .bf16: table.shrink_bf16!
+      default:
+        return multiply(
+          u, yStride: uStride, matrix, x, xStride: xStride, tiles: 0..<matrix.tileCount, rows: rows, accumulate: false)
+      }
+    kernel(u, uStride, matrix.base, x, xStride, matrix.columns, matrix.tileCount, rows)
+  }
+
+  /// y += B u for `rows` rows of u, f32, and the output rows of `tiles`: the other half. B is narrow, or of floats.
   /// - Parameter uStride: floats between rows of `u`.
   @inline(__always)
-  package func addProduct(
+  package func expand(
     _ y: UnsafeMutablePointer<Float>, yStride: Int, _ matrix: MatrixView, _ u: UnsafePointer<Float>, uStride: Int,
     tiles: Range<Int>, rows: Int
   ) {
-    guard matrix.isNarrow else {
-      return multiply(y, yStride: yStride, matrix, u, xStride: uStride * 4, tiles: tiles, rows: rows, accumulate: true)
-    }
     let kernel =
       switch matrix.dtype {
+      case .f32: table.expand_f32!
+      case .f16: table.expand_f16!
+      case .bf16: table.expand_bf16!
       case .q8_0: table.expand_q8_0!
       case .q4_0: table.expand_q4_0!
       default: table.expand_ternary!

@@ -125,9 +125,9 @@ struct LinearGroup {
     for index in 0..<3 {
       guard let a = group.input(index) else { break }
       let quantized = a.wantsQuantizedInput
-      kernels.multiply(
-        first, yStride: low.stride, a, quantized ? UnsafeRawPointer(x.quantized) : UnsafeRawPointer(x.floats),
-        xStride: quantized ? x.quantizedStride : x.stride * 4, tiles: 0..<a.tileCount, rows: rows.rowCount, accumulate: false)
+      kernels.shrink(
+        first, uStride: low.stride, a, quantized ? UnsafeRawPointer(x.quantized) : UnsafeRawPointer(x.floats),
+        xStride: quantized ? x.quantizedStride : x.stride * 4, rows: rows.rowCount)
       first += a.paddedRows
     }
     for index in 0..<3 {
@@ -156,7 +156,7 @@ struct LinearGroup {
       layout.forEachSegment(in: rows) { segment, rows in
         for active in segment.entries {
           guard let part = active.groups[site].pointee.part(index) else { continue }
-          kernels.addProduct(
+          kernels.expand(
             y.row(rows.lowerBound) + offset(index), yStride: y.stride, part.b,
             low.row(rows.lowerBound) + active.offset + part.offset, uStride: low.stride, tiles: tiles, rows: rows.count)
         }

@@ -118,7 +118,7 @@ extension LinearGroup {
       for row in rows { scale(y.row(row) + offset(index), .product, segment.entries, index, rows: outputs, worker) }
       for entry in segment.entries {
         if let part = entry.groups[site].pointee.part(index) {
-          kernels.addProduct(
+          kernels.expand(
             y.row(rows.lowerBound) + offset(index), yStride: y.stride, part.b,
             low.row(rows.lowerBound) + entry.offset + part.offset, uStride: low.stride, tiles: tiles, rows: rows.count)
         }

@@ -36,7 +36,7 @@ struct NarrowKernelTests {
       var y = before
       y.withUnsafeMutableBufferPointer { y in
         u.withUnsafeBufferPointer { u in
-          kernels.addProduct(
+          kernels.expand(
             y.baseAddress! + rows.lowerBound * yStride, yStride: yStride, matrix.view,
             u.baseAddress! + rows.lowerBound * uStride, uStride: uStride, tiles: tiles, rows: rows.count)
         }

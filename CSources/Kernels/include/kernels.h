@@ -54,11 +54,18 @@ typedef struct weft_block_q8 {
   (float *y, size_t y_stride, const void *w, const void *x, size_t x_stride, size_t cols, size_t tile_begin, size_t tile_end, \
    size_t n, int accumulate)
 
-// y[t, r] += sum_c B[r, c] u[t, c] for a narrow B, which has few columns (a rank): the other half of a low rank.
-//   w         packed by weft_pack_narrow of the same format, with tile_count tiles in all
+// u[t, r] = sum_c A[r, c] x[t, c] for an A of floats, which has few rows (a rank) and any number of columns: one half of a low rank.
+//   u         f32, row t at u + t * u_stride (floats); all 16 rows of all tile_count tiles are written
+// Otherwise as matmul, but in two sums, of the even and of the odd columns: acc_(c mod 2) = fma(A[r, c], x[c], acc_(c mod 2)) for
+// c = 0, 1, ..., both from 0; u = acc_0 + acc_1. One chain of additions would be slower than the factors arrive from memory.
+#define WEFT_SHRINK                                                                                                            \
+  (float *u, size_t u_stride, const void *w, const void *x, size_t x_stride, size_t cols, size_t tile_count, size_t n)
+
+// y[t, r] += sum_c B[r, c] u[t, c] for a B which has few columns (a rank): the other half.
+//   w         packed by weft_pack_narrow of the same format, or by weft_pack where it is of floats, with tile_count tiles in all
 //   u         f32, row t at u + t * u_stride (floats), [cols]
-// Otherwise as matmul. Blocks of 32 columns in order; u of a block, behind its end 0, is quantised as by quantize_q8. Then the formula
-// of the quantised products, with y as the start.
+// Otherwise as matmul. Float formats: as matmul with `accumulate`. Quantised formats: blocks of 32 columns in order; u of a block,
+// behind its end 0, is quantised as by quantize_q8; then the formula of the quantised products, with y as the start.
 #define WEFT_EXPAND                                                                                                            \
   (float *y, size_t y_stride, const void *w, const float *u, size_t u_stride, size_t cols, size_t tile_count, size_t tile_begin, \
    size_t tile_end, size_t n)
@@ -105,6 +112,12 @@ typedef struct weft_attention_task {
   X(matmul_tq2_0, void, WEFT_MATMUL)                                                                                           \
   X(matmul_mxfp4, void, WEFT_MATMUL)                                                                                           \
   X(matmul_ternary, void, WEFT_MATMUL)                                                                                         \
+  X(shrink_f32, void, WEFT_SHRINK)                                                                                             \
+  X(shrink_f16, void, WEFT_SHRINK)                                                                                             \
+  X(shrink_bf16, void, WEFT_SHRINK)                                                                                            \
+  X(expand_f32, void, WEFT_EXPAND)                                                                                             \
+  X(expand_f16, void, WEFT_EXPAND)                                                                                             \
+  X(expand_bf16, void, WEFT_EXPAND)                                                                                            \
   X(expand_q8_0, void, WEFT_EXPAND)                                                                                            \
   X(expand_q4_0, void, WEFT_EXPAND)                                                                                            \
   X(expand_ternary, void, WEFT_EXPAND)                                                                                         \

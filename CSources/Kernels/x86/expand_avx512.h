@@ -19,6 +19,8 @@ INLINE void expand_tiles(float *y, size_t y_stride, const uint8_t *w, const uint
     __m512i dot[EXPAND_ROWS];
     UNROLL for (int r = 0; r < rows; r++) dot[r] = start[r];
     const size_t begin = t * all_groups + first;
+    // One row is as fast as B arrives from memory.
+    if (rows == 1) _mm_prefetch((const char *)w + begin / per * 64 + 4096, _MM_HINT_T0);
     __m512i whole = _mm512_setzero_si512();
     if (aligned) {
       whole = _mm512_loadu_si512(w + begin / per * 64);

@@ -94,14 +94,15 @@ package struct Kernels: @unchecked Sendable {
   package func shrink(
     _ u: UnsafeMutablePointer<Float>, uStride: Int, _ matrix: MatrixView, _ x: UnsafeRawPointer, xStride: Int, rows: Int
   ) {
+    guard !matrix.dtype.isQuantized else {
+      return multiply(
+        u, yStride: uStride, matrix, x, xStride: xStride, tiles: 0..<matrix.tileCount, rows: rows, accumulate: false)
+    }
     let kernel =
       switch matrix.dtype {
-      case .f32: table.shrink_f32!
       case .f16: table.shrink_f16!
       case .bf16: table.shrink_bf16!
-      default:
-        return multiply(
-          u, yStride: uStride, matrix, x, xStride: xStride, tiles: 0..<matrix.tileCount, rows: rows, accumulate: false)
+      default: table.shrink_f32!
       }
     kernel(u, uStride, matrix.base, x, xStride, matrix.columns, matrix.tileCount, rows)
   }

@@ -57,16 +57,17 @@ INLINE void multiply_two_columns(vf16 (*acc)[ROWS], const char *w, size_t tile_b
 #endif
 }
 
-// `tiles` neighbouring tiles times `rows` rows of rounded activations; `cols` of them are in reach.
+// `tiles` neighbouring tiles times `rows` rows of rounded activations; `cols` of them are in reach. Where `first`, these rows are the
+// first to meet the weights, which come from memory: those that follow are asked for.
 INLINE void matmul_bf16_block(float *y, size_t y_stride, const char *w, size_t tile_bytes, const bf16_activation *x, size_t x_stride,
-                              size_t cols, int accumulate, const int tiles, const int rows) {
+                              size_t cols, int accumulate, const int first, const int tiles, const int rows) {
   vf16 acc[TILES * 2][ROWS];
   UNROLL for (int r = 0; r < rows; r++)
     UNROLL for (int t = 0; t < tiles; t++)
       acc[t][r] = accumulate ? vector_load(y + (size_t)r * y_stride + (size_t)t * WEFT_TILE, 0, WEFT_F32) : vector_broadcast(0);
   for (size_t c = 0; c + 2 <= cols; c += 2) {
     UNROLL for (int t = 0; t < tiles; t++)
-      if (rows == 1) __builtin_prefetch(w + (size_t)t * tile_bytes + c * WEFT_TILE * 2 + 4096);
+      if (first) __builtin_prefetch(w + (size_t)t * tile_bytes + c * WEFT_TILE * 2 + 4096);
     multiply_two_columns(acc, w, tile_bytes, x, x_stride, c, tiles, rows);
   }
   if (cols % 2) {  // a last column without a neighbour
@@ -89,14 +90,14 @@ INLINE void matmul_bf16_block(float *y, size_t y_stride, const char *w, size_t t
 // All rows of one strip of `tiles` tiles.
 INLINE void matmul_bf16_strip(float *y, size_t y_stride, const char *w, size_t tile_bytes, const bf16_activation *x, size_t x_stride,
                               size_t cols, size_t n, int accumulate, const int tiles) {
-#define STEP(rows)                                                                    \
-  for (; n >= (rows); n -= (rows), y += (rows) * y_stride, x += (rows) * x_stride)    \
-    matmul_bf16_block(y, y_stride, w, tile_bytes, x, x_stride, cols, accumulate, tiles, rows);
-  STEP(ROWS)
-  if (ROWS > 8) STEP(8)
-  if (ROWS > 4) STEP(4)
-  STEP(2)
-  STEP(1)
+#define STEP(rows, first)                                                                             \
+  matmul_bf16_block(y, y_stride, w, tile_bytes, x, x_stride, cols, accumulate, first, tiles, rows), \
+      n -= (rows), y += (rows) * y_stride, x += (rows) * x_stride
+  if (n >= ROWS) STEP(ROWS, 1); else if (n >= 4) STEP(4, 1); else if (n >= 2) STEP(2, 1); else STEP(1, 1);
+  while (n >= ROWS) STEP(ROWS, 0);
+  while (n >= 4) STEP(4, 0);
+  if (n >= 2) STEP(2, 0);
+  if (n >= 1) STEP(1, 0);
 #undef STEP
 }
 
@@ -114,7 +115,8 @@ void NAME(matmul_bf16_dot) WEFT_MATMUL {
       const int more = accumulate || first > 0;
       size_t t = tile_begin;
       for (; rows == 1 && t + TILES * 2 <= tile_end; t += TILES * 2)
-        matmul_bf16_block(out + t * WEFT_TILE, y_stride, columns + t * tile_bytes, tile_bytes, rounded, span, count, more, TILES * 2, 1);
+        matmul_bf16_block(out + t * WEFT_TILE, y_stride, columns + t * tile_bytes, tile_bytes, rounded, span, count, more, 1,
+                          TILES * 2, 1);
       for (; t + TILES <= tile_end; t += TILES)
         matmul_bf16_strip(out + t * WEFT_TILE, y_stride, columns + t * tile_bytes, tile_bytes, rounded, span, count, rows, more, TILES);
       for (; t < tile_end; t++)

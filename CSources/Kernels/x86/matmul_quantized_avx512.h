@@ -64,8 +64,9 @@ INLINE void load_mins(__m512 m[2], const uint8_t *mins, __m512 e, const quantize
   if (f->min == MIN_BYTES && f->sub == 16) m[1] = _mm512_mul_ps(e, load_unsigned_bytes(mins + 16));
 }
 
+// Where `first`, these are the first rows that meet the tile: its weights come from memory, so those that follow are asked for.
 INLINE void matmul_quantized_rows(float *y, size_t y_stride, const uint8_t *tile, const char *x, size_t x_stride, size_t cols,
-                                  int accumulate, const int rows, const int format) {
+                                  int accumulate, const int first, const int rows, const int format) {
   const quantized_format *f = &quantized_formats[format];
   const int groups = f->sub / 4;  // of a dot product
   __m512 acc[ROWS];
@@ -79,8 +80,8 @@ INLINE void matmul_quantized_rows(float *y, size_t y_stride, const uint8_t *tile
       const uint8_t *block = tile + b * packed_quant_bytes(f);
       __m512i w[8];
       load_weights(w, block, f);
-      if (rows <= 2) {
-        const char *later = (const char *)tile + b * packed_block_bytes(f) + 4096;
+      if (first) {
+        const char *later = (const char *)tile + b * packed_block_bytes(f) + 8192;
         UNROLL for (size_t line = 0; line < 9; line++)
           if (line * 64 < packed_block_bytes(f)) _mm_prefetch(later + line * 64, _MM_HINT_T0);
       }
@@ -123,10 +124,14 @@ INLINE void matmul_quantized(float *y, size_t y_stride, const uint8_t *w, const 
       size_t left = n - begin < step ? n - begin : step;
       float *out = y + begin * y_stride + t * WEFT_TILE;
       const char *in = x + begin * x_stride;
-#define STEP(rows)                                                                          \
-  for (; left >= (rows); left -= (rows), out += (rows) * y_stride, in += (rows) * x_stride) \
-    matmul_quantized_rows(out, y_stride, w + t * tile_bytes, in, x_stride, cols, accumulate, rows, format);
-      STEP(8) STEP(4) STEP(2) STEP(1)
+#define STEP(rows, first)                                                                            \
+  matmul_quantized_rows(out, y_stride, w + t * tile_bytes, in, x_stride, cols, accumulate, first, rows, format), \
+      left -= (rows), out += (rows) * y_stride, in += (rows) * x_stride
+      if (left >= 8) STEP(8, 1); else if (left >= 4) STEP(4, 1); else if (left >= 2) STEP(2, 1); else STEP(1, 1);
+      while (left >= 8) STEP(8, 0);
+      if (left >= 4) STEP(4, 0);
+      if (left >= 2) STEP(2, 0);
+      if (left >= 1) STEP(1, 0);
 #undef STEP
     }
 }

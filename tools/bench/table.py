@@ -109,7 +109,7 @@ def caption(value):
                       if isinstance(speed, float))
     llama = f", llama-cpp-python {versions['llama_cpp_python']}" if versions["llama_cpp_python"] else ""
     isa = value.get("settings", {}).get("isa")
-    return (f"{machine['cpu']}, {machine['processors']} processors, Linux {machine['kernel']}; Weft {value['commit']}"
+    return (f"{machine['cpu']}, {machine['processors']} processor{'s' if machine['processors'] > 1 else ''}, Linux {machine['kernel']}; Weft {value['commit']}"
             f"{' with changes' if value['dirty'] else ''}{f', {isa}' if isa else ''}{llama}; {value['date'][:10]}. "
             f"Memory reads: {reads}; GMAC/s of one processor: {peaks}.")
 

@@ -113,7 +113,7 @@ class RoundsTests(unittest.TestCase):
         self.assertEqual(result["ratios"]["prefill_tokens_per_second"], 2)
 
     def test_too_many_make_no_figure_and_a_later_call_goes_on(self):
-        result, _ = self.measure(FakeWatch([None] + ["a"] * 4))
+        result, _ = self.measure(FakeWatch([None] + ["a"] * (rounds.RETRIES + 1)))
         self.assertEqual((result["status"], len(result["rounds"])), ("disturbed", 1))
         result, contestants = self.measure(FakeWatch(), resume=True)
         self.assertEqual((result["status"], len(result["rounds"]), contestants[0].count), ("measured", 3, 2))

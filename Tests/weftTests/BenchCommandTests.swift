@@ -32,6 +32,7 @@ struct BenchCommandTests {
   @Test func switching() throws {
     let json = try measure(["--prefill", "20", "--switching"] + Self.experts)
     #expect(json["pairs"]?.double == 3 && json["switch_microseconds"]?.double != nil)
+    #expect(try #require(json["switch_call_microseconds"]?.double) > 0)
     #expect(try #require(json["step_milliseconds"]?.double) > 0)
   }
 

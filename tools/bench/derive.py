@@ -3,7 +3,8 @@
 import statistics
 
 SPEEDS = ("prefill_tokens_per_second", "decode_tokens_per_second")
-TIMES = ("step_milliseconds", "switch_microseconds", "load_milliseconds", "activate_microseconds", "reweight_microseconds")
+TIMES = ("step_milliseconds", "switch_microseconds", "switch_error_microseconds", "switch_call_microseconds", "load_milliseconds",
+         "activate_microseconds", "reweight_microseconds")
 # Which instruction a format's products can use at best, by tier; null where the tier has none of them.
 PEAKS = {
     "avx512": {"f16": "avx512_fma", "bf16": "avx512_bf16", None: "avx512_vnni"},

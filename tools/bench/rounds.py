@@ -6,7 +6,7 @@ import engines
 import probe
 
 # Pairs of one cell that may be thrown away, and seconds to wait for a free machine before one.
-RETRIES = 3
+RETRIES = 5
 PATIENCE = 60
 
 

@@ -67,7 +67,10 @@ COLUMNS = {
                  *pair("decode, tokens/s", DECODE), ("costs", cost, under("derived", "decode_cost")),
                  ("llama.cpp's costs", cost, under("derived", "llama_cpp_decode_cost")),
                  *[(title, lambda value: number(value, 1), of_adapters(key)) for title, key in ADAPTER_TIMES],
-                 ("change, µs", lambda value: number(value, 1), of("weft", SWITCH)), ("llama.cpp", number, of("llama_cpp", SWITCH))],
+                 ("change, µs", lambda value: number(value, 1), of("weft", SWITCH)),
+                 ("±", lambda value: number(value, 1), of("weft", "switch_error_microseconds")),
+                 ("its call", lambda value: number(value, 1), of("weft", "switch_call_microseconds")),
+                 ("llama.cpp", number, of("llama_cpp", SWITCH))],
     "batch": [*PLACE, *NAME, ("step, ms", lambda value: number(value, 2), of("weft", STEP)),
               ("over one sequence's", ratio, under("derived", "over_one_step")), *pair("all together, tokens/s", DECODE),
               ("of the batch without", share, under("derived", "of_same_batch"))],
@@ -106,7 +109,7 @@ def caption(value):
                       if isinstance(speed, float))
     llama = f", llama-cpp-python {versions['llama_cpp_python']}" if versions["llama_cpp_python"] else ""
     isa = value.get("settings", {}).get("isa")
-    return (f"{machine['cpu']}, {machine['processors']} processors, Linux {machine['kernel']}; Weft {value['commit']}"
+    return (f"{machine['cpu']}, {machine['processors']} processor{'s' if machine['processors'] > 1 else ''}, Linux {machine['kernel']}; Weft {value['commit']}"
             f"{' with changes' if value['dirty'] else ''}{f', {isa}' if isa else ''}{llama}; {value['date'][:10]}. "
             f"Memory reads: {reads}; GMAC/s of one processor: {peaks}.")
 

@@ -179,6 +179,7 @@ struct Bench: ParsableCommand {
     if json {
       print(
         "{\"switch_microseconds\": \(measured.cost), \"switch_error_microseconds\": \(measured.error), "
+          + "\"switch_call_microseconds\": \(measured.call), "
           + "\"step_milliseconds\": \(measured.step * 1e3), \"pairs\": \(decode), \"threads\": \(engine.model.threads), "
           + "\"isa\": \"\(engine.model.isa)\", \"adapters\": \(adapters.count)}")
       return
@@ -186,7 +187,8 @@ struct Bench: ParsableCommand {
     print(title(engine))
     print(
       "  changing the adapter between two tokens: \(Readable.decimal(measured.cost, digits: 1)) µs "
-        + "(± \(Readable.decimal(measured.error, digits: 1))) beside a step of \(Readable.decimal(measured.step * 1e3, digits: 2)) ms"
+        + "(± \(Readable.decimal(measured.error, digits: 1))), "
+        + "\(Readable.decimal(measured.call, digits: 1)) µs for the call, beside a step of \(Readable.decimal(measured.step * 1e3, digits: 2)) ms"
     )
   }
 

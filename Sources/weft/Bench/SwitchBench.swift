@@ -15,6 +15,8 @@ struct SwitchBench {
     var cost: Double
     /// Microseconds: the standard error of that median, from the middle half of the differences.
     var error: Double
+    /// Microseconds of the change itself, a median: `Engine.activate`, when its memory and its code have left the caches.
+    var call: Double
     /// Seconds of a step without a change, a median.
     var step: Double
   }
@@ -32,28 +34,31 @@ struct SwitchBench {
     var hasToken = false
     while !hasToken { engine.step { event in if case .token = event { hasToken = true } } }
     engine.step { _ in }
-    var (differences, steps): ([Double], [Double]) = ([], [])
+    var (differences, calls, steps): ([Double], [Double], [Double]) = ([], [], [])
     for index in 1...pairs {
       // Which one of a pair is first changes from pair to pair.
       let (isFirst, other) = (index % 2 == 1, activations[index % activations.count])
       let first = try step(engine, id, isFirst ? other : nil)
       let second = try step(engine, id, isFirst ? nil : other)
-      differences.append((isFirst ? first - second : second - first) * 1e6)
-      steps.append(isFirst ? second : first)
+      let (changed, plain) = isFirst ? (first, second) : (second, first)
+      differences.append((changed.total - plain.total) * 1e6)
+      calls.append(changed.call * 1e6)
+      steps.append(plain.total)
     }
     engine.cancel(id)
     engine.step { _ in }
     let sorted = differences.sorted()
     let spread = sorted[sorted.count * 3 / 4] - sorted[sorted.count / 4]
     return Measured(
-      cost: sorted.median, error: 0.93 * spread / Double(sorted.count).squareRoot(), step: steps.median)
+      cost: sorted.median, error: 0.93 * spread / Double(sorted.count).squareRoot(), call: calls.median, step: steps.median)
   }
 
-  /// Seconds of a step, and of the change before it.
-  private func step(_ engine: Engine, _ id: SequenceID, _ activation: Activation?) throws -> Double {
+  /// Seconds of a change, and of it and the step behind it.
+  private func step(_ engine: Engine, _ id: SequenceID, _ activation: Activation?) throws -> (call: Double, total: Double) {
     let begin = ContinuousClock.now
     if let activation { try engine.activate(activation, for: id) }
+    let call = begin.elapsed
     engine.step { _ in }
-    return begin.elapsed
+    return (call, begin.elapsed)
   }
 }

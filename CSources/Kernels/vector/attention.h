@@ -53,7 +53,7 @@ INLINE size_t format_bytes(const int format) { return format == WEFT_F32 ? 4 : f
 // scores[r][16 t ...] = sum over the dimensions of keys of tile t times query r. Asks for the same lines of the keys at `ahead`.
 INLINE void multiply_keys(float (*scores)[CHUNK], const float *q, const char *const *k, const char *const *ahead, size_t d,
                           const int n, const int width, const int format) {
-  const size_t bytes = format_bytes(format), line = bytes == 4 ? 1 : 2;  // dimensions of 16 keys in 64 bytes
+  const size_t bytes = format_bytes(format), step = bytes == 4 || REGISTERS < 16 ? 1 : 2;  // so that 64 bytes are asked for once
   vf16 acc[QUERIES][CHUNK_TILES];
   UNROLL for (int r = 0; r < n; r++) UNROLL for (int t = 0; t < width; t++) acc[r][t] = vector_broadcast(0);
   for (size_t begin = 0; begin < d; begin += 16, q += n * 16) {
@@ -68,9 +68,9 @@ INLINE void multiply_keys(float (*scores)[CHUNK], const float *q, const char *co
       UNROLL for (int t = 0; t < width; t++) acc[r][t] = vector_fma(key[t], value, acc[r][t]);                          \
     }                                                                                                                   \
   } while (0)
-    for (; i + line <= count; i += line) {
+    for (; i + step <= count; i += step) {
       UNROLL for (int t = 0; t < width; t++) __builtin_prefetch(ahead[t] + (begin + i) * WEFT_KV_BLOCK * bytes);
-      UNROLL for (size_t j = 0; j < line; j++) DIMENSION(i + j);
+      UNROLL for (size_t j = 0; j < step; j++) DIMENSION(i + j);
     }
     for (; i < count; i++) DIMENSION(i);
 #undef DIMENSION

@@ -25,7 +25,6 @@ TARGET_BEGIN("avx2,fma,f16c")
 #include "../vector/low_rank.h"
 #include "../vector/matmul_float.h"
 #include "../vector/quantize.h"
-#define DIRECT 4
 #include "matmul_quantized_avx2.h"
 #define EXPAND_ROWS 4
 #include "expand_avx2.h"

@@ -6,7 +6,7 @@
 // more sums before they are widened. Larger weights stay signed: their sign moves to the activation, and |w| <= 128 times 127 twice
 // stays below 2^15. An offset times minus the sum of the activations is added to the sum.
 //
-// One or two rows take weights as they are packed, in registers. For more rows a chunk of 256 columns is unpacked once, into a buffer
+// Up to four rows take weights as they are packed, in registers. For more rows a chunk of 256 columns is unpacked once, into a buffer
 // that stays in the L1 cache.
 
 // The largest unsigned weight.
@@ -195,7 +195,7 @@ INLINE void matmul_quantized(float *y, size_t y_stride, const uint8_t *w, const 
 #define STEP(rows, u)                                                                         \
   for (; left >= (rows); left -= (rows), out += (rows) * y_stride, in += (rows) * x_stride)   \
     matmul_quantized_rows(out, y_stride, u, chunk, &p, in, x_stride, from_zero, rows, format);
-        if (count <= DIRECT) {
+        if (count <= ROWS) {
           STEP(4, NULL) STEP(3, NULL) STEP(2, NULL) STEP(1, NULL)
         } else {
           unpack_chunk(&u, chunk, &p, f, largest_weight(f) > 129);

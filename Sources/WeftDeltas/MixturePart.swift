@@ -44,6 +44,24 @@ extension Mixture {
     /// The weight of what this adapter does to the embedding.
     package var embeddingWeight: Float { isUniform ? weight : weight(of: .embedding, layer: nil) }
 
+    /// Writes the weights at many places: what `weight(at:)` and `weight(inLayer:)` give one by one.
+    package func fill(_ weights: UnsafeMutablePointer<Float>, at places: UnsafeBufferPointer<Place>) {
+      for (index, place) in places.enumerated() {
+        (weights + index).initialize(to: layers.map(place.isInside) ?? true ? weight : 0)
+      }
+      // What counts most is written last; of what counts the same, the first.
+      for rank in 1...3 {
+        for entry in modules.reversed() where entry.rank == rank {
+          let isFree = layers == nil || entry.module?.isInLayers == false
+          let module = entry.module.map { Int16($0.number) }
+          for (index, place) in places.enumerated() where module.map({ $0 == place.module }) ?? true {
+            guard entry.layers.map(place.isInside) ?? true, isFree || layers.map(place.isInside) ?? true else { continue }
+            weights[index] = entry.weight
+          }
+        }
+      }
+    }
+
     private func weight(of module: Module?, layer: Int?) -> Float {
       let isInside = layers.map { layers in layer.map(layers.contains) ?? false } ?? true
       var (found, best) = (isInside ? weight : 0, 0)
@@ -74,6 +92,31 @@ extension Mixture {
         }
       }
     }
+  }
+
+  /// A place that has a weight, as numbers, which are quick to compare.
+  package struct Place: Sendable {
+    /// `Module.number`; -1 for what belongs to none.
+    fileprivate let module: Int16
+    /// -1 outside of layers.
+    fileprivate let layer: Int32
+
+    /// That of a weight matrix.
+    package init(_ site: WeightSite) {
+      switch site {
+      case .layer(let layer, let projection), .expert(let layer, _, let projection):
+        (module, self.layer) = (Int16(Module.projection(projection).number), Int32(layer))
+      case .outputHead: (module, layer) = (Int16(Module.outputHead.number), -1)
+      }
+    }
+
+    /// That of the hidden state or a norm of a layer; of none, what is outside of layers.
+    package init(layer: Int?) {
+      module = -1
+      self.layer = Int32(layer ?? -1)
+    }
+
+    fileprivate func isInside(_ layers: Layers) -> Bool { layer >= 0 && layers.contains(Int(layer)) }
   }
 
   /// What a weight of its own may be given to.

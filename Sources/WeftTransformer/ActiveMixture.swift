@@ -46,6 +46,8 @@ package final class ActiveMixture {
   let entries: UnsafeMutableBufferPointer<Entry>
   private let adapters: [ResidentAdapter]
   private let hasTables: [Bool]
+  /// Of each adapter with tables, what their numbers belong to.
+  private var places: [Places] = []
   private let averagesScales: Bool
   /// Floats of a row of u that this mixture needs.
   package let width: Int
@@ -59,16 +61,18 @@ package final class ActiveMixture {
     entries = .allocate(capacity: members.count)
     var offset = 0
     for (index, (adapter, part)) in members.enumerated() {
-      let tables = part.isUniform ? (0, 0) : (3 * adapter.sites.count, adapter.layerCount)
+      let own = part.isUniform ? Places() : Places(adapter)
       entries.initializeElement(
         at: index,
         to: Entry(
-          groups: adapter.groupTable, weight: part.weight, weights: tables.0 > 0 ? .allocate(capacity: tables.0) : nil,
-          layerWeights: tables.1 > 0 ? .allocate(capacity: tables.1) : nil, embeddingWeight: part.embeddingWeight,
+          groups: adapter.groupTable, weight: part.weight,
+          weights: own.maps.isEmpty ? nil : .allocate(capacity: own.maps.count),
+          layerWeights: own.layers.isEmpty ? nil : .allocate(capacity: own.layers.count), embeddingWeight: part.embeddingWeight,
           offset: offset, hasOperations: adapter.hasOperations,
           readsQuantized: adapter.readsQuantized, norms: adapter.norms,
           gatedPrompts: adapter.gatedPrompts, hidden: adapter.hidden?.table, level: part.level, averagesScales: averagesScales,
           adapter: .passUnretained(adapter)))
+      places.append(own)
       write(part, to: index)
       offset += adapter.width
     }
@@ -107,16 +111,23 @@ package final class ActiveMixture {
   private func write(_ part: Mixture.Part, to index: Int) {
     entries[index].weight = part.weight
     entries[index].embeddingWeight = part.embeddingWeight
-    if let weights = entries[index].weights {
-      for (group, sites) in adapters[index].sites.enumerated() {
-        for position in 0..<3 {
-          (weights + group * 3 + position).initialize(
-            to: position < sites.count ? part.weight(at: sites[position]) : 0)
-        }
-      }
+    if let weights = entries[index].weights { places[index].maps.withUnsafeBufferPointer { part.fill(weights, at: $0) } }
+    if let weights = entries[index].layerWeights { places[index].layers.withUnsafeBufferPointer { part.fill(weights, at: $0) } }
+  }
+}
+
+/// The places of an adapter that have weights, in the order of its tables.
+private struct Places {
+  var maps: [Mixture.Place] = []
+  var layers: [Mixture.Place] = []
+
+  init() {}
+
+  init(_ adapter: ResidentAdapter) {
+    // Where a group has fewer than three maps, the others are asked for by nobody.
+    maps = adapter.sites.flatMap { sites in
+      (0..<3).map { $0 < sites.count ? Mixture.Place(sites[$0]) : Mixture.Place(layer: nil) }
     }
-    if let weights = entries[index].layerWeights {
-      for layer in 0..<adapters[index].layerCount { (weights + layer).initialize(to: part.weight(inLayer: layer)) }
-    }
+    layers = (0..<adapter.layerCount).map { Mixture.Place(layer: $0) }
   }
 }

@@ -161,6 +161,16 @@ import WeftDeltas
             #expect(part.weight(at: .layer(layer, projection)) == definedWeight(part, layer, projection), "\(part)")
           }
         }
+        let sites =
+          (0..<layerCount).flatMap { layer in Projection.allCases.map { WeightSite.layer(layer, $0) } }
+          + [.outputHead, .expert(3, 1, .up)]
+        let layers = (0..<layerCount).map(Optional.some) + [nil]
+        let places = sites.map { Mixture.Place($0) } + layers.map { Mixture.Place(layer: $0) }
+        let filled = [Float](unsafeUninitializedCapacity: places.count) { memory, count in
+          places.withUnsafeBufferPointer { part.fill(memory.baseAddress!, at: $0) }
+          count = places.count
+        }
+        #expect(filled == sites.map { part.weight(at: $0) } + layers.map { part.weight(inLayer: $0) }, "\(part)")
       }
     }
     #expect(accepted > 500)

@@ -17,11 +17,11 @@ INLINE void shrink_block(float *u, size_t u_stride, const char *w, size_t tile_b
   vf16 sums[2][SHRINK_SUMS][SHRINK_SUMS];
   UNROLL for (int r = 0; r < rows; r++)
     UNROLL for (int t = 0; t < tiles; t++) sums[0][t][r] = sums[1][t][r] = vector_broadcast(0);
-#define COLUMN(c, parity)                                                                           \
+#define COLUMN(c, sum)                                                                                                   \
   UNROLL for (int t = 0; t < tiles; t++) column[t] = vector_load(w + (size_t)t * tile_bytes, (c) * WEFT_TILE, format); \
-  UNROLL for (int r = 0; r < rows; r++) {                                                           \
-    const vf16 value = vector_broadcast(((const float *)(x + (size_t)r * x_stride))[c]);            \
-    UNROLL for (int t = 0; t < tiles; t++) sums[parity][t][r] = vector_fma(column[t], value, sums[parity][t][r]); \
+  UNROLL for (int r = 0; r < rows; r++) {                                                                              \
+    const vf16 value = vector_broadcast(((const float *)(x + (size_t)r * x_stride))[c]);                               \
+    UNROLL for (int t = 0; t < tiles; t++) sums[sum][t][r] = vector_fma(column[t], value, sums[sum][t][r]);            \
   }
   vf16 column[SHRINK_SUMS];
   size_t c = 0;
@@ -55,24 +55,24 @@ INLINE void shrink_strip(float *u, size_t u_stride, const char *w, size_t tile_b
 #undef STEP
 }
 
-INLINE void shrink(float *u, size_t u_stride, const char *w, const char *x, size_t x_stride, size_t cols, size_t tile_count, size_t n,
-                   const int format) {
+INLINE void shrink(float *u, size_t u_stride, const char *w, const char *x, size_t x_stride, size_t cols, size_t tile_count,
+                   size_t n, const int format) {
   const size_t tile_bytes = cols * WEFT_TILE * float_bytes(format);
   for (size_t begin = 0, step = rows_in_cache(x_stride); begin < n; begin += step) {
     const size_t count = n - begin < step ? n - begin : step;
     size_t t = 0;
-#define STRIP(tiles)                                                                                                        \
-  for (; t + (tiles) <= tile_count; t += (tiles))                                                                           \
-    shrink_strip(u + begin * u_stride + t * WEFT_TILE, u_stride, w + t * tile_bytes, tile_bytes, x + begin * x_stride, x_stride, \
-                 cols, count, tiles, format);
+#define STRIP(tiles)                                                                                                     \
+  for (; t + (tiles) <= tile_count; t += (tiles))                                                                        \
+    shrink_strip(u + begin * u_stride + t * WEFT_TILE, u_stride, w + t * tile_bytes, tile_bytes, x + begin * x_stride,   \
+                 x_stride, cols, count, tiles, format);
     STRIP(3) STRIP(2) STRIP(1)
 #undef STRIP
   }
 }
 
 // `tiles` neighbouring tiles of B times `rows` rows of u.
-INLINE void expand_float_block(float *y, size_t y_stride, const char *w, size_t tile_bytes, const float *u, size_t u_stride, size_t cols,
-                               const int tiles, const int rows, const int format) {
+INLINE void expand_float_block(float *y, size_t y_stride, const char *w, size_t tile_bytes, const float *u, size_t u_stride,
+                               size_t cols, const int tiles, const int rows, const int format) {
   vf16 acc[EXPAND_TILES][EXPAND_FLOAT_ROWS];
   UNROLL for (int r = 0; r < rows; r++)
     UNROLL for (int t = 0; t < tiles; t++)
@@ -90,7 +90,8 @@ INLINE void expand_float_block(float *y, size_t y_stride, const char *w, size_t 
 }
 
 // One row: tile after tile.
-INLINE void expand_float_row(float *y, const char *w, size_t tile_bytes, const float *u, size_t cols, size_t tiles, const int format) {
+INLINE void expand_float_row(float *y, const char *w, size_t tile_bytes, const float *u, size_t cols, size_t tiles,
+                             const int format) {
   for (; tiles > 0; tiles--, y += WEFT_TILE, w += tile_bytes) {
     for (size_t line = 0; line < tile_bytes; line += 64) __builtin_prefetch(w + line + LOW_RANK_AHEAD);
     expand_float_block(y, 0, w, tile_bytes, u, 0, cols, 1, 1, format);

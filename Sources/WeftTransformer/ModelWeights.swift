@@ -121,7 +121,7 @@ package final class ModelWeights: @unchecked Sendable {
     var offset = 0
     for (site, source) in sources {
       packed[site] = PackedMatrix(
-        source.tensor, rowMap: source.rowMap, roundsInput: roundsActivations, in: storage, at: offset, pool: pool)
+        source.tensor, rowMap: source.rowMap, roundsInput: roundsActivations && !site.isScore, in: storage, at: offset, pool: pool)
       offset += PackedMatrix.room(for: source.tensor)
       source.tensor.storage.releasePages()
     }
@@ -131,5 +131,15 @@ package final class ModelWeights: @unchecked Sendable {
   deinit {
     layers.deallocate()
     for group in expertGroups { group.deallocate() }
+  }
+}
+
+extension WeightSite {
+  /// Scores of experts decide who computes: they are not rounded, and GGUF stores their weights in F32.
+  fileprivate var isScore: Bool {
+    switch self {
+    case .layer(_, .router), .layer(_, .sharedExpertGate): true
+    case .layer, .expert, .outputHead: false
+    }
   }
 }

@@ -49,13 +49,14 @@ struct ThreadPoolTests {
     #expect(tally.faults == 0)
   }
 
-  /// Slices are at most `grain` long, begin at multiples of it and end at `count`.
+  /// Slices are `grain` long, but the last one of each thread's share.
   @Test(arguments: 1...4) func slicesHaveTheirLength(threads: Int) throws {
     let pool = try ThreadPool(threads: threads)
     let tally = Tally(capacity: 50)
     pool.run { worker in
       worker.slices(50, grain: 8) { range in
-        if range.lowerBound % 8 == 0 && range.upperBound == min(range.lowerBound + 8, 50) {
+        let ends = (1...threads).map { (50 * $0 + threads - 1) / threads }
+        if range.count == 8 || (range.count < 8 && ends.contains(range.upperBound)) {
           for index in range { tally.counts[index] += 1 }
         }
       }

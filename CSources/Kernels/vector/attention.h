@@ -6,8 +6,8 @@
 // zeros, whole chunks of them too: a row's result does not depend on its neighbours or on how a prompt was cut.
 //
 // A chunk goes past all queries of a batch before the next one comes, in passes of up to QUERIES; what is converted from the
-// cache's format serves a whole pass. Sums of a pass stay in registers: the products of n queries with `width` tiles of 16 keys,
-// or with `width` times 16 dimensions of the values.
+// cache's format serves a whole pass. Sums of a pass stay in registers: products of n queries with `width` tiles of 16 keys, or
+// with `width` times 16 dimensions of the values.
 
 enum {
   CHUNK = 64,
@@ -33,8 +33,8 @@ typedef struct attention_pass {
 // What a batch of queries knows after some chunks: softmax(scores so far) V, without the division.
 typedef struct attention_state {
   attention_query queries[BATCH];
-  float reference[BATCH + 16];  // the largest score so far times log2 e; -inf before the first
-  vf16 total[BATCH];       // sums of p, 16 keys apart
+  float reference[BATCH + 16];                           // the largest score so far times log2 e; -inf before the first
+  vf16 total[BATCH];                                     // sums of p, 16 keys apart
   float q[BATCH_FLOATS] __attribute__((aligned(64)));    // of a pass of n queries: [blocks of 16 dimensions][n][16]
   float out[BATCH_FLOATS] __attribute__((aligned(64)));  // [queries][head_dim rounded up to 16]
 } attention_state;
@@ -50,10 +50,11 @@ INLINE int width_for(const int n) { return (n + 1) * 4 < REGISTERS ? 4 : (n + 1)
 
 INLINE size_t format_bytes(const int format) { return format == WEFT_F32 ? 4 : format == WEFT_F16 ? 2 : 1; }
 
-// scores[r][16 t ...] = sum over the dimensions of keys of tile t times query r. Asks for the same lines of the keys at `ahead`.
+// scores[r][16 t ...] = sum over the dimensions of keys of tile t times query r. Asks for the same lines at `ahead`.
 INLINE void multiply_keys(float (*scores)[CHUNK], const float *q, const char *const *k, const char *const *ahead, size_t d,
                           const int n, const int width, const int format) {
-  const size_t bytes = format_bytes(format), step = bytes == 4 || REGISTERS < 16 ? 1 : 2;  // so that 64 bytes are asked for once
+  const size_t bytes = format_bytes(format);
+  const size_t step = bytes == 4 || REGISTERS < 16 ? 1 : 2;  // so that 64 bytes are asked for once
   vf16 acc[QUERIES][CHUNK_TILES];
   UNROLL for (int r = 0; r < n; r++) UNROLL for (int t = 0; t < width; t++) acc[r][t] = vector_broadcast(0);
   for (size_t begin = 0; begin < d; begin += 16, q += n * 16) {
@@ -91,7 +92,8 @@ INLINE void multiply_keys(float (*scores)[CHUNK], const float *q, const char *co
     UNROLL for (int t = 0; t < width; t++) vector_store(scores[r] + t * WEFT_KV_BLOCK, &acc[r][t]);
 }
 
-// out[r][...] = out[r][...] correction[r] + sum over keys [from, count) of p[r] times value, `width` x 16 dimensions from `begin` on.
+// out[r][...] = out[r][...] correction[r] + sum over keys [from, count) of p[r] times value, for `width` x 16 dimensions from
+// `begin` on.
 INLINE void multiply_values(float *out, size_t padded, const float (*p)[CHUNK], const float *correction, const char *const *v,
                             const char *const *ahead, size_t begin, size_t from, size_t count, const int n, const int width,
                             const int format) {
@@ -118,8 +120,8 @@ INLINE void multiply_values(float *out, size_t padded, const float (*p)[CHUNK], 
     UNROLL for (int t = 0; t < width; t++) vector_store(out + (size_t)r * padded + begin + t * 16, &acc[r][t]);
 }
 
-// Scores that are capped, or whose order a negative scale turns round, as `weigh` wants them: it multiplies them with a number that
-// is not negative.
+// Scores that are capped, or whose order a negative scale turns round, as `weigh` wants them: it multiplies them with a number
+// that is not negative.
 static __attribute__((noinline)) void bend(float (*scores)[CHUNK], size_t n, const weft_attention_task *task) {
   for (size_t r = 0; r < n; r++) {
     UNROLL for (int t = 0; t < CHUNK_TILES; t++) {
@@ -130,7 +132,8 @@ static __attribute__((noinline)) void bend(float (*scores)[CHUNK], size_t n, con
   }
 }
 
-// Scores of n queries to p = e^(score - largest), and what they change: the totals, and correction[r] for what was summed before.
+// Scores of n queries to p = e^(score - largest), and what they change: the totals, and correction[r] for what was summed
+// before.
 static void weigh(float (*scores)[CHUNK], float *correction, attention_state *state, size_t at, size_t n, size_t begin,
                   const weft_attention_task *task) {
   const float log2e = 1.44269504088896341f, none = -__builtin_inff();
@@ -213,9 +216,10 @@ INLINE void attend(attention_state *state, const weft_attention_task *task, cons
     }
     return;
   }
-#define DIMENSIONS(width)                                            \
-  for (; width_for(n) >= width && i + width * 16 <= padded; i += width * 16) \
-    multiply_values(out, padded, (const float(*)[CHUNK])scores, correction, chunk->v, ahead->v, i, from, count, n, width, format);
+#define DIMENSIONS(width)                                                                                                   \
+  for (; width_for(n) >= width && i + width * 16 <= padded; i += width * 16)                                                \
+    multiply_values(out, padded, (const float(*)[CHUNK])scores, correction, chunk->v, ahead->v, i, from, count, n, width,   \
+                    format);
   DIMENSIONS(4) DIMENSIONS(2) DIMENSIONS(1)
 #undef DIMENSIONS
 }
@@ -233,7 +237,7 @@ INLINE void locate(attention_chunk *chunk, const weft_attention_task *task, size
   }
 }
 
-// `attend` for every number of queries: functions of their own, for the compiler's sake.
+// `attend` for every number of queries, as functions of their own: inlined, they took the compiler four times as long.
 typedef void attention_body(attention_state *state, const weft_attention_task *task, const attention_chunk *chunk,
                             const attention_chunk *ahead, const attention_pass *pass);
 #if QUERIES == 12
@@ -269,16 +273,16 @@ INLINE void start(attention_state *state, attention_pass *pass, size_t r, const 
   query->first = task->window != 0 && query->end > task->window ? query->end - task->window : 0;
   if (query->first < pass->first) pass->first = query->first;
   if (query->end > pass->end) pass->end = query->end;
-  state->reference[pass->at + r] = -__builtin_inff();
   state->total[pass->at + r] = vector_broadcast(0);
 }
 
 // Passes [first_pass, end_pass) of `all` that the query vectors of the task are divided into.
-static void attend_batch(attention_state *state, const weft_attention_task *task, size_t first_pass, size_t end_pass, size_t all,
-                         attention_body *const *attend) {
+static void attend_batch(attention_state *state, const weft_attention_task *task, size_t first_pass, size_t end_pass,
+                         size_t all, attention_body *const *attend) {
   const size_t d = task->head_dim, padded = (d + 15) / 16 * 16, pass_count = end_pass - first_pass;
   const size_t total = task->rows * task->group, begin = total * first_pass / all, count = total * end_pass / all - begin;
   attention_pass passes[BATCH / QUERIES];
+  for (size_t r = 0; r < BATCH + 16; r++) state->reference[r] = -__builtin_inff();
   for (size_t i = 0; i < pass_count; i++) {
     const size_t at = total * (first_pass + i) / all - begin, end = total * (first_pass + i + 1) / all - begin;
     passes[i] = (attention_pass){at, end - at, SIZE_MAX, 0};

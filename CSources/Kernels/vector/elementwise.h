@@ -44,13 +44,20 @@ void NAME(layer_norm)(float *y, const float *x, const float *w, const float *b, 
 }
 
 void NAME(rope)(float *x, const float *cos_sin, size_t heads, size_t stride, size_t d) {
-  size_t half = d / 2;
+  const size_t half = d / 2;
   for (size_t h = 0; h < heads; h++, x += stride) {
-    float *restrict low = x, *restrict high = x + half;
-    for (size_t i = 0; i < half; i++) {
-      float a = low[i], b = high[i], c = cos_sin[i], s = cos_sin[half + i];
-      low[i] = a * c - b * s;
-      high[i] = b * c + a * s;
+    size_t i = 0;
+    for (; i + 16 <= half; i += 16) {
+      const vf16 a = vector_load(x, i, WEFT_F32), b = vector_load(x, half + i, WEFT_F32);
+      const vf16 c = vector_load(cos_sin, i, WEFT_F32), s = vector_load(cos_sin, half + i, WEFT_F32);
+      const vf16 low = vector_fma(a, c, -(b * s)), high = vector_fma(b, c, a * s);
+      vector_store(x + i, &low);
+      vector_store(x + half + i, &high);
+    }
+    for (; i < half; i++) {
+      const float a = x[i], b = x[half + i], c = cos_sin[i], s = cos_sin[half + i];
+      x[i] = __builtin_fmaf(a, c, -(b * s));
+      x[half + i] = __builtin_fmaf(b, c, a * s);
     }
   }
 }

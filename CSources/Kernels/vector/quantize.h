@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Activations to int8 blocks. Included by a tier, which defines NAME, inside its target region.
 //
-// A block alone would wait for one lane's largest, for a division and for two sums, one step after the other. Four at a time share
-// these steps.
+// A block alone would wait for one lane's largest, for a division and for two sums, one step after the other. Four at a time
+// share these steps.
 
 typedef int32_t vi8 __attribute__((vector_size(32)));
 typedef int32_t vi4 __attribute__((vector_size(16)));
@@ -12,17 +12,17 @@ _Static_assert(offsetof(weft_block_q8, scale) == 32 && offsetof(weft_block_q8, m
                "quantize_blocks writes scale to minus_halves[0] at once");
 
 // Four vectors reduced to one number each: STEP(a, b) joins lanes.
-#define REDUCE(result, v, STEP)                                                                                                 \
-  do {                                                                                                                          \
-    const vi16 ab = STEP(__builtin_shufflevector(v[0], v[1], 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29),        \
-                         __builtin_shufflevector(v[0], v[1], 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31));     \
-    const vi16 cd = STEP(__builtin_shufflevector(v[2], v[3], 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29),        \
-                         __builtin_shufflevector(v[2], v[3], 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31));     \
-    const vi16 all = STEP(__builtin_shufflevector(ab, cd, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),           \
-                          __builtin_shufflevector(ab, cd, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31));        \
-    const vi8 half = STEP(__builtin_shufflevector(all, all, 0, 1, 2, 3, 4, 5, 6, 7),                                           \
-                          __builtin_shufflevector(all, all, 8, 9, 10, 11, 12, 13, 14, 15));                                    \
-    result = STEP(__builtin_shufflevector(half, half, 0, 1, 2, 3), __builtin_shufflevector(half, half, 4, 5, 6, 7));           \
+#define REDUCE(result, v, STEP)                                                                                           \
+  do {                                                                                                                    \
+    const vi16 ab = STEP(__builtin_shufflevector(v[0], v[1], 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29),   \
+                         __builtin_shufflevector(v[0], v[1], 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)); \
+    const vi16 cd = STEP(__builtin_shufflevector(v[2], v[3], 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29),   \
+                         __builtin_shufflevector(v[2], v[3], 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)); \
+    const vi16 all = STEP(__builtin_shufflevector(ab, cd, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),      \
+                          __builtin_shufflevector(ab, cd, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31));   \
+    const vi8 half = STEP(__builtin_shufflevector(all, all, 0, 1, 2, 3, 4, 5, 6, 7),                                      \
+                          __builtin_shufflevector(all, all, 8, 9, 10, 11, 12, 13, 14, 15));                               \
+    result = STEP(__builtin_shufflevector(half, half, 0, 1, 2, 3), __builtin_shufflevector(half, half, 4, 5, 6, 7));      \
   } while (0)
 #define SUM(a, b) ((a) + (b))
 
@@ -50,7 +50,8 @@ INLINE void quantize_blocks(weft_block_q8 *xq, const float *x, const int count) 
   }
   REDUCE(firsts, first, SUM);
   REDUCE(seconds, second, SUM);
-  const vi4 minus = -(firsts + seconds), scale = (vi4)(largest / 127.0f), minus_float = (vi4)__builtin_convertvector(minus, vf4);
+  const vi4 minus = -(firsts + seconds), minus_float = (vi4)__builtin_convertvector(minus, vf4);
+  const vi4 scale = (vi4)(largest / 127.0f);
   firsts = -firsts;
   const vi4 a = __builtin_shufflevector(scale, minus, 0, 4, 1, 5), b = __builtin_shufflevector(minus_float, firsts, 0, 4, 1, 5);
   const vi4 c = __builtin_shufflevector(scale, minus, 2, 6, 3, 7), d = __builtin_shufflevector(minus_float, firsts, 2, 6, 3, 7);

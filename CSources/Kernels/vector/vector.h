@@ -62,7 +62,8 @@ INLINE float vector_sum(vf16 v) {
 // a where the mask is set, else b.
 INLINE vf16 vector_select(vi16 mask, vf16 a, vf16 b) { return (vf16)(((vi16)a & mask) | ((vi16)b & ~mask)); }
 
-// The larger of each, b where one is not a number. The builtins take three instructions, and one after the other to reduce a vector.
+// The larger of each, b where one is not a number. The builtin takes three instructions, and to reduce a vector fifteen steps,
+// each waiting for the one before.
 INLINE vf16 vector_larger(vf16 a, vf16 b) { return vector_select(a > b, a, b); }
 
 INLINE float vector_largest(vf16 v) {
@@ -72,8 +73,9 @@ INLINE float vector_largest(vf16 v) {
   return v[0] > v[1] ? v[0] : v[1];
 }
 
-// e^x to about 1 ulp for x from -87 to 88, and the value at the nearer end beyond: x = n ln 2 + r with |r| <= ln 2 / 2, a polynomial
-// that is nowhere off by more than 2e-9 of e^r and has 1 at 0, then n added to the exponent. Adding 1.5 2^23 leaves n in the low bits.
+// e^x to about 1 ulp for x from -87 to 88, and the value at the nearer end beyond: x = n ln 2 + r with |r| <= ln 2 / 2, a
+// polynomial nowhere off by more than 2e-9 of e^r and with 1 at 0, then n added to the exponent. Adding 1.5 2^23 leaves n
+// in the low bits.
 INLINE vf16 vector_exp(vf16 x) {
   const vf16 magic = vector_broadcast(0x1.8p23f);
   x = __builtin_elementwise_min(x, vector_broadcast(88.0f));
@@ -92,8 +94,8 @@ INLINE vf16 vector_exp(vf16 x) {
   return (vf16)((vi16)p + ((vi16)shifted << 23));
 }
 
-// 2^x to about 1 ulp for x up to 127; below -127, 0: x = n + r with |r| <= 1/2, a polynomial that is nowhere off by more than 2e-9
-// of 2^r and has 1 at 0, then 2^n, which is 0 for n = -127.
+// 2^x to about 1 ulp for x up to 127; below -127, 0: x = n + r with |r| <= 1/2, a polynomial nowhere off by more than 2e-9 of
+// 2^r and with 1 at 0, then 2^n, which is 0 for n = -127.
 INLINE vf16 vector_exp2(vf16 x) {
   x = __builtin_elementwise_max(x, vector_broadcast(-127.0f));
   vf16 n = __builtin_elementwise_roundeven(x);

@@ -121,7 +121,8 @@ package final class ModelWeights: @unchecked Sendable {
     var offset = 0
     for (site, source) in sources {
       packed[site] = PackedMatrix(
-        source.tensor, rowMap: source.rowMap, roundsInput: roundsActivations && !site.isScore, in: storage, at: offset, pool: pool)
+        source.tensor, rowMap: source.rowMap, roundsInput: roundsActivations && !site.isScore, in: storage, at: offset,
+        pool: pool)
       offset += PackedMatrix.room(for: source.tensor)
       source.tensor.storage.releasePages()
     }

@@ -98,6 +98,11 @@ extension Engine {
       let first = Engine.lastOccurrence(of: invocation, in: prompt)
       begins.append((adapter.name, first.map { $0 + count } ?? Int.max))
     }
+    // Nearly always; between two tokens every allocation shows.
+    guard !begins.isEmpty else {
+      let last = try phase(from: count, activated, reusing: current.last?.active)
+      return count == 0 ? [last] : [try phase(from: 0, activated, reusing: nil), last]
+    }
     let changes = Set(begins.map(\.first)).union([0, count]).subtracting([Int.max]).sorted()
     var phases: [MixturePhase] = []
     for first in changes {

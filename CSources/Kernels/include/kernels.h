@@ -56,8 +56,7 @@ typedef struct weft_block_q8 {
 
 // u[t, r] = sum_c A[r, c] x[t, c] for an A of floats, which has few rows (a rank) and any number of columns: half of a low rank.
 //   u         f32, row t at u + t * u_stride (floats); all 16 rows of all tile_count tiles are written
-// Otherwise as matmul, but in two sums, of the even and of the odd columns: acc_(c mod 2) = fma(A[r, c], x[c], acc_(c mod 2)) for
-// c = 0, 1, ..., both from 0; u = acc_0 + acc_1. One chain of additions would be slower than the factors arrive from memory.
+// Otherwise as matmul.
 #define WEFT_SHRINK                                                                                                            \
   (float *u, size_t u_stride, const void *w, const void *x, size_t x_stride, size_t cols, size_t tile_count, size_t n)
 

@@ -15,9 +15,9 @@ static void shrink(float *u, size_t u_stride, const char *w, size_t size, float 
     const float *in = (const float *)(x + row * x_stride);
     for (size_t i = 0; i < tile_count * WEFT_TILE; i++) {
       const char *tile = w + i / WEFT_TILE * cols * WEFT_TILE * size;
-      float sums[2] = {0, 0};
-      for (size_t c = 0; c < cols; c++) sums[c % 2] = fmaf(load(tile, c * WEFT_TILE + i % WEFT_TILE), in[c], sums[c % 2]);
-      u[row * u_stride + i] = sums[0] + sums[1];
+      float acc = 0;
+      for (size_t c = 0; c < cols; c++) acc = fmaf(load(tile, c * WEFT_TILE + i % WEFT_TILE), in[c], acc);
+      u[row * u_stride + i] = acc;
     }
   }
 }

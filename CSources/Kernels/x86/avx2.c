@@ -19,7 +19,7 @@ TARGET_BEGIN("avx2,fma,f16c")
 #include "../vector/elementwise.h"
 #define HAS_BF16_DOT 0
 #include "../vector/matmul_bf16_dot.h"
-#define SHRINK_SUMS 3
+#define SHRINK_SUMS 4
 #define EXPAND_TILES 1
 #define EXPAND_FLOAT_ROWS 4
 #include "../vector/low_rank.h"

@@ -19,7 +19,7 @@ TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")
 #include "../vector/elementwise.h"
 #define HAS_BF16_DOT 0
 #include "../vector/matmul_bf16_dot.h"
-#define SHRINK_SUMS 12
+#define SHRINK_SUMS 24
 #define EXPAND_TILES 2
 #define EXPAND_FLOAT_ROWS 8
 #include "../vector/low_rank.h"

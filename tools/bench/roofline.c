@@ -101,18 +101,25 @@ static void *read_all(void *argument) {
   return NULL;
 }
 
-// Bytes per second of so many threads together.
-static double bandwidth(int threads) {
-  static Reader readers[MOST_THREADS];
+static Reader readers[MOST_THREADS];
+
+// Runs `body` on so many threads, which begin together, each with its reader.
+static void run_threads(int threads, void *(*body)(void *)) {
   pthread_t ids[MOST_THREADS];
   pthread_barrier_t barrier;
   pthread_barrier_init(&barrier, NULL, threads);
   for (int i = 0; i < threads; i++) {
     readers[i].index = i;
     readers[i].barrier = &barrier;
-    if (pthread_create(&ids[i], NULL, read_all, &readers[i]) != 0) exit(1);
+    if (pthread_create(&ids[i], NULL, body, &readers[i]) != 0) exit(1);
   }
   for (int i = 0; i < threads; i++) pthread_join(ids[i], NULL);
+  pthread_barrier_destroy(&barrier);
+}
+
+// Bytes per second of so many threads together.
+static double bandwidth(int threads) {
+  run_threads(threads, read_all);
   double best = 0;
   for (int pass = 0; pass < CASES * PASSES; pass++) {
     double begin = readers[0].begin[pass], end = readers[0].end[pass];
@@ -123,7 +130,6 @@ static double bandwidth(int threads) {
     double speed = (double)threads * (PART - 16384) / (end - begin);
     if (speed > best) best = speed;
   }
-  pthread_barrier_destroy(&barrier);
   return best;
 }
 
@@ -159,16 +165,7 @@ static void *spin(void *argument) {
 }
 
 static void probe(void) {
-  static Reader readers[MOST_THREADS];
-  pthread_t ids[MOST_THREADS];
-  pthread_barrier_t barrier;
-  pthread_barrier_init(&barrier, NULL, processor_count);
-  for (int i = 0; i < processor_count; i++) {
-    readers[i].index = i;
-    readers[i].barrier = &barrier;
-    if (pthread_create(&ids[i], NULL, spin, &readers[i]) != 0) exit(1);
-  }
-  for (int i = 0; i < processor_count; i++) pthread_join(ids[i], NULL);
+  run_threads(processor_count, spin);
   printf("{\"integer_milliseconds\": [");
   for (int i = 0; i < processor_count; i++) printf("%s%.3f", i ? ", " : "", readers[i].end[0] * 1e3);
   pin(0);

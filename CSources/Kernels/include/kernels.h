@@ -4,7 +4,8 @@
 // WeftTensors validates shapes once, when a model is opened.
 //
 // One list (KERNELS) feeds the table, the overlay, the tests and the benchmarks. Every entry exists in scalar/ (the
-// specification) and is replaced by the best tier that the machine has: avx2, avx512; neon, neon_i8mm. Choose once per loop, never per element.
+// specification) and is replaced by the best tier that the machine has: avx2, avx512; neon, neon_i8mm. Choose once per loop, never
+// per element.
 //
 // Words: a *tile* is 16 consecutive output rows of a packed matrix, interleaved so that one register holds one element of each
 // row. A *row* of activations is one token. Rows never influence each other and the order of additions inside a row does not

@@ -15,9 +15,9 @@ void weft_pool_destroy(weft_pool *pool);
 int weft_pool_threads(const weft_pool *pool);
 // Runs body(argument, worker) on every thread and returns when all have finished.
 void weft_pool_run(weft_pool *pool, void (*body)(void *argument, int worker), void *argument);
-// Inside a region: claims up to `grain` of `count` slices: of the worker's own share, an equal part of them that lies together, so that
-// it reads on where it was; then of the others'. Returns the first index claimed and its end; `count` when none is left. All threads
-// of a phase must name the same count, and stop claiming before the barrier.
+// Inside a region: claims up to `grain` of `count` slices: of the worker's own share, an equal part of them that lies together, so
+// that it reads on where it was; then of the others'. Returns the first index claimed and its end; `count` when none is left. All
+// threads of a phase must name the same count, and stop claiming before the barrier.
 size_t weft_pool_claim(weft_pool *pool, int worker, size_t count, size_t grain, size_t *end);
 // Inside a region: waits until every thread is here, then slices are counted from 0 again. A thread that waits asks for the memory
 // [ahead, ahead + bytes), which it will read next: to use the time in which another one has work for one thread. NULL for none.

@@ -34,8 +34,8 @@ INLINE void round_to_bf16(bf16_activation *out, const float *x, size_t n) {
 INLINE void multiply_two_columns(vf16 (*acc)[ROWS], const char *w, size_t tile_bytes, const bf16_activation *x, size_t x_stride,
                                  size_t c, const int tiles, const int rows) {
 #if HAS_BF16_DOT
-  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19,
-                                         3, 18, 2, 17, 1, 16, 0);
+  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4,
+                                         19, 3, 18, 2, 17, 1, 16, 0);
   __m512bh columns[TILES * 2];
   UNROLL for (int t = 0; t < tiles; t++)
     columns[t] = (__m512bh)_mm512_permutexvar_epi16(order, _mm512_loadu_si512(w + (size_t)t * tile_bytes + c * WEFT_TILE * 2));
@@ -48,7 +48,8 @@ INLINE void multiply_two_columns(vf16 (*acc)[ROWS], const char *w, size_t tile_b
 #else
   UNROLL for (int later = 1; later >= 0; later--) {
     vf16 column[TILES * 2];
-    UNROLL for (int t = 0; t < tiles; t++) column[t] = vector_load(w + (size_t)t * tile_bytes, (c + (size_t)later) * WEFT_TILE, WEFT_BF16);
+    UNROLL for (int t = 0; t < tiles; t++)
+      column[t] = vector_load(w + (size_t)t * tile_bytes, (c + (size_t)later) * WEFT_TILE, WEFT_BF16);
     UNROLL for (int r = 0; r < rows; r++) {
       const vf16 value = vector_broadcast(x[(size_t)r * x_stride + c + (size_t)later]);
       UNROLL for (int t = 0; t < tiles; t++) acc[t][r] = vector_fma(column[t], value, acc[t][r]);
@@ -57,10 +58,10 @@ INLINE void multiply_two_columns(vf16 (*acc)[ROWS], const char *w, size_t tile_b
 #endif
 }
 
-// `tiles` neighbouring tiles times `rows` rows of rounded activations; `cols` of them are in reach. Where `first`, these rows are the
-// first to meet the weights, which come from memory: those that follow are asked for.
-INLINE void matmul_bf16_block(float *y, size_t y_stride, const char *w, size_t tile_bytes, const bf16_activation *x, size_t x_stride,
-                              size_t cols, int accumulate, const int first, const int tiles, const int rows) {
+// `tiles` neighbouring tiles times `rows` rows of rounded activations; `cols` of them are in reach. Where `first`, these rows are
+// the first to meet the weights, which come from memory: those that follow are asked for.
+INLINE void matmul_bf16_block(float *y, size_t y_stride, const char *w, size_t tile_bytes, const bf16_activation *x,
+                              size_t x_stride, size_t cols, int accumulate, const int first, const int tiles, const int rows) {
   vf16 acc[TILES * 2][ROWS];
   UNROLL for (int r = 0; r < rows; r++)
     UNROLL for (int t = 0; t < tiles; t++)
@@ -80,7 +81,8 @@ INLINE void matmul_bf16_block(float *y, size_t y_stride, const char *w, size_t t
       last = x[(size_t)r * x_stride + cols - 1];
 #endif
       UNROLL for (int t = 0; t < tiles; t++)
-        acc[t][r] = vector_fma(vector_load(w + (size_t)t * tile_bytes, (cols - 1) * WEFT_TILE, WEFT_BF16), vector_broadcast(last), acc[t][r]);
+        acc[t][r] = vector_fma(vector_load(w + (size_t)t * tile_bytes, (cols - 1) * WEFT_TILE, WEFT_BF16),
+                               vector_broadcast(last), acc[t][r]);
     }
   }
   UNROLL for (int r = 0; r < rows; r++)
@@ -88,8 +90,8 @@ INLINE void matmul_bf16_block(float *y, size_t y_stride, const char *w, size_t t
 }
 
 // All rows of one strip of `tiles` tiles.
-INLINE void matmul_bf16_strip(float *y, size_t y_stride, const char *w, size_t tile_bytes, const bf16_activation *x, size_t x_stride,
-                              size_t cols, size_t n, int accumulate, const int tiles) {
+INLINE void matmul_bf16_strip(float *y, size_t y_stride, const char *w, size_t tile_bytes, const bf16_activation *x,
+                              size_t x_stride, size_t cols, size_t n, int accumulate, const int tiles) {
 #define STEP(rows, first)                                                                             \
   matmul_bf16_block(y, y_stride, w, tile_bytes, x, x_stride, cols, accumulate, first, tiles, rows), \
       n -= (rows), y += (rows) * y_stride, x += (rows) * x_stride

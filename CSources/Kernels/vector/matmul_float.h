@@ -2,8 +2,9 @@
 // Products with f32, f16 and bf16 weights. A tier defines NAME(kernel), TILES and ROWS (accumulators: TILES x ROWS x 16
 // floats must fit its registers) and includes this inside its target region.
 
-// `tiles` neighbouring tiles times `rows` rows of x. Where `first`, these rows are the first to meet the weights, which come from memory:
-// those that follow are asked for (measured with one row: 10 to 25 % more than the hardware alone). c runs in order, so the result does not depend on `tiles` and `rows`.
+// `tiles` neighbouring tiles times `rows` rows of x. Where `first`, these rows are the first to meet the weights, which come from
+// memory: those that follow are asked for (measured with one row: 10 to 25 % more than the hardware alone). c runs in order, so the
+// result does not depend on `tiles` and `rows`.
 INLINE void matmul_float_block(float *y, size_t y_stride, const char *w, size_t tile_bytes, const char *x, size_t x_stride,
                                size_t cols, int accumulate, const int first, const int tiles, const int rows, const int format) {
   vf16 acc[TILES * 2][ROWS];

@@ -28,6 +28,7 @@ TARGET_BEGIN("avx2,fma,f16c")
 #include "matmul_quantized_avx2.h"
 #define EXPAND_ROWS 4
 #include "expand_avx2.h"
+#include "expand_block.h"
 #include "../vector/expand.h"
 TARGET_END
 

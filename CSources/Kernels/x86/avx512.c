@@ -28,6 +28,7 @@ TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")
 #include "matmul_quantized_avx512.h"
 #define EXPAND_ROWS 4
 #include "expand_avx512.h"
+#include "expand_block.h"
 #include "../vector/expand.h"
 TARGET_END
 

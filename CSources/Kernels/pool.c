@@ -3,6 +3,7 @@
 #include "include/pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -21,6 +22,8 @@ struct weft_pool {
   int stopping;
   // Each on a line of its own: they are written by different threads at different times.
   share *shares;
+  _Alignas(LINE) atomic_size_t begun;        // pieces of the prelude that were claimed in this phase
+  atomic_size_t done;                        // those that are done
   _Alignas(LINE) atomic_int arrived;         // threads at the barrier
   _Alignas(LINE) atomic_uint generation;     // barriers passed; starting and ending a region are barriers too
   _Alignas(LINE) atomic_int sleepers;
@@ -56,6 +59,8 @@ static void wait_for_change(weft_pool *pool, unsigned generation, const char *ah
 }
 
 static void begin_phase(weft_pool *pool) {
+  atomic_store_explicit(&pool->begun, 0, memory_order_relaxed);
+  atomic_store_explicit(&pool->done, 0, memory_order_relaxed);
   for (int i = 0; i < pool->threads; i++) atomic_store_explicit(&pool->shares[i].claimed, 0, memory_order_relaxed);
 }
 
@@ -102,6 +107,26 @@ size_t weft_pool_claim(weft_pool *pool, int worker, size_t count, size_t grain, 
     return first + begin;
   }
   return *end = count;
+}
+
+size_t weft_pool_prelude_claim(weft_pool *pool, size_t count) {
+  const size_t piece = atomic_load_explicit(&pool->begun, memory_order_relaxed);
+  if (piece >= count) return count;
+  if (pool->threads > 1) return atomic_fetch_add_explicit(&pool->begun, 1, memory_order_relaxed);
+  atomic_store_explicit(&pool->begun, piece + 1, memory_order_relaxed);
+  return piece;
+}
+
+void weft_pool_prelude_done(weft_pool *pool) {
+  if (pool->threads > 1) atomic_fetch_add_explicit(&pool->done, 1, memory_order_release);
+}
+
+void weft_pool_prelude_wait(weft_pool *pool, size_t count) {
+  if (pool->threads == 1) return;
+  for (int i = 0; atomic_load_explicit(&pool->done, memory_order_acquire) < count; i++) {
+    if (i < SPINS) relax();
+    else sched_yield();  // who has a piece of it may wait for this processor
+  }
 }
 
 typedef struct worker_start {

@@ -53,6 +53,23 @@ package struct Worker {
     }
   }
 
+  /// Claims the pieces of the prelude of a phase, whose results its slices read behind `awaitPrelude`, until none is left. Comes
+  /// before `slices`, with the same count on all threads.
+  @inline(__always)
+  package func prelude(_ count: Int, _ body: (Int) -> Void) {
+    guard count > 0 else { return }
+    while true {
+      let piece = weft_pool_prelude_claim(handle, count)
+      guard piece < count else { return }
+      body(piece)
+      weft_pool_prelude_done(handle)
+    }
+  }
+
+  /// Waits until all `count` pieces of the prelude are done: other threads may still be at theirs.
+  @inline(__always)
+  package func awaitPrelude(_ count: Int) { weft_pool_prelude_wait(handle, count) }
+
   /// Waits for all threads; the next phase begins. Waiting, it asks for memory that this thread will read next.
   @inline(__always)
   package func barrier(ahead: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)) {

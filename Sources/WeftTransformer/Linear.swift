@@ -10,9 +10,9 @@ struct Linear {
 
 /// Up to three linear maps that read the same rows and write side by side: q, k, v; gate, up; or one alone.
 ///
-/// A step computes it in two phases. `multiply` gives W x and, beside it, the low-rank activations u = diag(w s) A x of all
-/// active adapters, in slices of output tiles. `finish`, called by the phase that consumes y, adds B u and the bias. Adapters
-/// with other operators add phases before and between (`LinearGroup+Operations`).
+/// A step computes it in one phase. Its prelude gives u = diag(w s) A x, the low-rank activations of all active adapters; behind it
+/// slices of output tiles get W x, and, while they are in a cache, B u and the bias. Adapters with other operators add phases before
+/// and behind (`LinearGroup+Operations`).
 struct LinearGroup {
   let parts: (Linear, Linear?, Linear?)
   /// Where each part begins in a row of y.
@@ -65,33 +65,44 @@ struct LinearGroup {
     wantsQuantizedInput || (layout.quantizedCount > 0 && parts.0.weight.columns % MatrixView.blockColumns == 0)
   }
 
-  /// How a product is divided among threads: pieces of `grain` tiles, after one piece per active adapter.
+  /// How a product is divided among threads: pieces of `grain` tiles. Where something is added to many rows of them, few enough
+  /// that they are still in a cache; few rows always are, and weights and factors arrive sooner in long runs.
   @inline(__always)
   func pieces(_ layout: RowLayout, threads: Int) -> (count: Int, grain: Int) {
     let tiles = tileCount
-    let grain = threads == 1 ? tiles : max(4, (tiles / (threads * 8) + 3) / 4 * 4)
-    return (layout.entryCount + (tiles + grain - 1) / grain, grain)
+    let fair = threads == 1 ? tiles : max(4, (tiles / (threads * 8) + 3) / 4 * 4)
+    let grain = layout.rowCount > Step.fewRows && (layout.entryCount > 0 || parts.0.bias != nil) ? min(fair, 16) : fair
+    return ((tiles + grain - 1) / grain, grain)
   }
 
-  /// One piece of the phase.
-  /// - Parameter changed: the inputs of the parts whose input an adapter changes.
+  /// One piece of y = W x + B u + b, for all rows; of W x alone where `adjust` does the rest.
+  /// - Parameters:
+  ///   - changed: the inputs of the parts whose input an adapter changes.
+  ///   - worker: waits for u when it is needed.
   @inline(__always)
   func multiply(
     piece: Int, grain: Int, _ y: Activations, _ x: Activations, changed: ChangedInputs? = nil, layout: RowLayout,
-    low: Activations, _ kernels: Kernels
+    low: Activations, _ kernels: Kernels, _ worker: Worker, preludes: Int
   ) {
-    if piece < layout.entryCount {
-      multiplyLow(entry: piece, layout: layout, low: low, x, kernels)
-    } else {
-      let begin = (piece - layout.entryCount) * grain
-      multiplyTiles(begin..<min(begin + grain, tileCount), y, x, changed, rows: layout.rowCount, kernels)
+    let tiles = piece * grain..<min((piece + 1) * grain, tileCount)
+    forEachPart(in: tiles) { index, linear, tiles in
+      let quantized = linear.weight.wantsQuantizedInput
+      let x = changed?[index] ?? x
+      kernels.multiply(
+        y.floats + offset(index), yStride: y.stride, linear.weight,
+        quantized ? UnsafeRawPointer(x.quantized) : UnsafeRawPointer(x.floats),
+        xStride: quantized ? x.quantizedStride : x.stride * 4, tiles: tiles, rows: layout.rowCount, accumulate: false)
+    }
+    guard !isAdjusted(layout) else { return }
+    if layout.entryCount > 0 { worker.awaitPrelude(preludes) }
+    forEachPart(in: tiles) { index, linear, tiles in
+      finish(y, part: index, linear, tiles: tiles, layout: layout, low: low, kernels)
     }
   }
 
+  /// Calls `body` with every part that has some of the tiles, counted over all parts, and with these tiles of it.
   @inline(__always)
-  private func multiplyTiles(
-    _ tiles: Range<Int>, _ y: Activations, _ x: Activations, _ changed: ChangedInputs?, rows: Int, _ kernels: Kernels
-  ) {
+  private func forEachPart(in tiles: Range<Int>, _ body: (_ index: Int, _ linear: Linear, _ tiles: Range<Int>) -> Void) {
     var first = 0
     for index in 0..<3 {
       guard let linear = part(index) else { continue }
@@ -99,18 +110,12 @@ struct LinearGroup {
       let begin = max(tiles.lowerBound - first, 0)
       let end = min(tiles.upperBound - first, count)
       first += count
-      guard begin < end else { continue }
-      let quantized = linear.weight.wantsQuantizedInput
-      let x = changed?[index] ?? x
-      kernels.multiply(
-        y.floats + offset(index), yStride: y.stride, linear.weight,
-        quantized ? UnsafeRawPointer(x.quantized) : UnsafeRawPointer(x.floats),
-        xStride: quantized ? x.quantizedStride : x.stride * 4, tiles: begin..<end, rows: rows, accumulate: false)
+      if begin < end { body(index, linear, begin..<end) }
     }
   }
 
   /// u of the `entry`-th active adapter of the batch, counted over all segments.
-  private func multiplyLow(entry: Int, layout: RowLayout, low: Activations, _ x: Activations, _ kernels: Kernels) {
+  func multiplyLow(entry: Int, layout: RowLayout, low: Activations, _ x: Activations, _ kernels: Kernels) {
     var (segment, index) = (0, entry)
     while index >= layout.segments[segment].entries.count {
       index -= layout.segments[segment].entries.count
@@ -145,39 +150,29 @@ struct LinearGroup {
     }
   }
 
-  /// Adds B u and the bias to `tiles` of part `index`, for a range of rows.
+  /// Adds B u and the bias to `tiles` of a part.
   @inline(__always)
-  func finish(
-    _ y: Activations, part index: Int, tiles: Range<Int>, rows: Range<Int>, layout: RowLayout, low: Activations,
+  private func finish(
+    _ y: Activations, part index: Int, _ linear: Linear, tiles: Range<Int>, layout: RowLayout, low: Activations,
     _ kernels: Kernels
   ) {
-    guard let linear = part(index), !isAdjusted(layout) else { return }
     if layout.entryCount > 0 {
-      layout.forEachSegment(in: rows) { segment, rows in
+      for segment in 0..<layout.segmentCount {
+        let segment = layout.segments[segment]
         for active in segment.entries {
           guard let part = active.groups[site].pointee.part(index) else { continue }
           kernels.expand(
-            y.row(rows.lowerBound) + offset(index), yStride: y.stride, part.b,
-            low.row(rows.lowerBound) + active.offset + part.offset, uStride: low.stride, tiles: tiles, rows: rows.count)
+            y.row(segment.firstRow) + offset(index), yStride: y.stride, part.b,
+            low.row(segment.firstRow) + active.offset + part.offset, uStride: low.stride, tiles: tiles,
+            rows: segment.rowCount)
         }
       }
     }
     if let bias = linear.bias {
       let columns = tiles.lowerBound * MatrixView.tileRows..<min(tiles.upperBound * MatrixView.tileRows, linear.weight.rows)
-      for row in rows {
+      for row in 0..<layout.rowCount {
         kernels.add(y.row(row) + offset(index) + columns.lowerBound, bias + columns.lowerBound, count: columns.count)
       }
     }
-  }
-
-  /// Whether `finish` would do anything for the first part.
-  func needsFinish(_ layout: RowLayout) -> Bool {
-    (layout.entryCount > 0 || parts.0.bias != nil) && !isAdjusted(layout)
-  }
-
-  /// `finish` for all tiles of a part.
-  @inline(__always)
-  func finish(_ y: Activations, part index: Int, rows: Range<Int>, layout: RowLayout, low: Activations, _ kernels: Kernels) {
-    finish(y, part: index, tiles: 0..<(part(index)?.weight.tileCount ?? 0), rows: rows, layout: layout, low: low, kernels)
   }
 }

@@ -10,9 +10,6 @@ extension Step {
     guard let memory = workspace.experts else { return }
     multiply(experts.router, memory.scores, workspace.normed, layout: batch.layout)
     worker.slices(batch.rowCount, grain: rowGrain) { rows in
-      for part in 0..<2 {
-        experts.router.finish(memory.scores, part: part, rows: rows, layout: batch.layout, low: workspace.low, kernels)
-      }
       for row in rows { memory.choose(row: row) }
     }
     worker.barrier()
@@ -27,17 +24,9 @@ extension Step {
   /// gate and up of all experts that were chosen, and of the shared one.
   func multiplyExperts(_ layer: DecoderLayer, _ experts: DecoderLayer.Experts) {
     guard let memory = workspace.experts else { return }
-    overExperts(experts.feedForward, shared: layer.feedForward) { group, expert, piece, grain in
-      guard let expert else {
-        group.multiply(
-          piece: piece, grain: grain, sharedMemory(layer), workspace.normed, layout: batch.layout, low: workspace.low, kernels)
-        return
-      }
-      let first = Int(memory.firstSlots[expert])
-      group.multiply(
-        piece: piece, grain: grain, memory.feedForward.from(row: first), memory.input.from(row: first),
-        layout: memory.layouts[expert], low: memory.low.from(row: first), kernels)
-    }
+    overExperts(
+      experts.feedForward, shared: layer.feedForward, to: (memory.feedForward, sharedMemory(layer)),
+      from: (memory.input, workspace.normed))
     worker.barrier()
   }
 
@@ -54,7 +43,7 @@ extension Step {
     worker.slices(total, grain: 1) { claimed in
       var piece = claimed.lowerBound
       if piece < shared.count, let group = layer.feedForward, let down = layer.down {
-        activate(shared, piece, group, down, sharedMemory(layer), layout: batch.layout, low: workspace.low)
+        activate(shared, piece, group, down, sharedMemory(layer), layout: batch.layout)
         return
       }
       piece -= shared.count
@@ -66,7 +55,7 @@ extension Step {
           let first = Int(memory.firstSlots[expert])
           activate(
             pieces, piece, experts.feedForward[expert], experts.down[expert], memory.feedForward.from(row: first),
-            layout: layout, low: memory.low.from(row: first))
+            layout: layout)
           return
         }
         piece -= pieces.count
@@ -77,18 +66,9 @@ extension Step {
   /// down of all experts that were chosen, and of the shared one.
   func multiplyExpertsDown(_ layer: DecoderLayer, _ experts: DecoderLayer.Experts) {
     guard let memory = workspace.experts else { return }
-    overExperts(experts.down, shared: layer.down) { group, expert, piece, grain in
-      guard let expert else {
-        group.multiply(
-          piece: piece, grain: grain, workspace.projected, sharedMemory(layer), layout: batch.layout, low: workspace.low,
-          kernels)
-        return
-      }
-      let first = Int(memory.firstSlots[expert])
-      group.multiply(
-        piece: piece, grain: grain, memory.output.from(row: first), memory.feedForward.from(row: first),
-        layout: memory.layouts[expert], low: memory.low.from(row: first), kernels)
-    }
+    overExperts(
+      experts.down, shared: layer.down, to: (memory.output, workspace.projected),
+      from: (memory.feedForward, sharedMemory(layer)))
   }
 
   /// projected = sum of weight * answer over a row's experts in ascending order, plus sigmoid(score) * the shared expert's.
@@ -104,11 +84,7 @@ extension Step {
         kernels.scale(projected, by: 1 / (1 + exp(-score)), count: count)
       }
       for choice in row * used..<(row + 1) * used {
-        let (expert, slot) = (Int(memory.chosen[choice]), Int(memory.slots[choice]))
-        let first = Int(memory.firstSlots[expert])
-        experts.down[expert].finish(
-          memory.output.from(row: first), part: 0, rows: slot - first..<slot - first + 1, layout: memory.layouts[expert],
-          low: memory.low.from(row: first), kernels)
+        let slot = Int(memory.slots[choice])
         kernels.scale(memory.output.row(slot), by: memory.weights[choice], count: count)
         kernels.add(projected, memory.output.row(slot), count: count)
       }
@@ -121,32 +97,62 @@ extension Step {
     workspace.feedForward.narrowed(to: layer.config.intermediateSize)
   }
 
-  /// One phase over the pieces of the products of all active experts, the shared one first.
+  /// A product of some rows: of the shared expert, or of the rows that chose one.
+  private struct ExpertProduct {
+    let group: LinearGroup
+    let y: Activations
+    let x: Activations
+    let layout: RowLayout
+    let low: Activations
+  }
+
+  /// One phase over the products of all active experts, the shared one first.
+  /// - Parameters:
+  ///   - y: rows of the experts, beside each other, and of the shared one.
+  ///   - x: likewise.
   private func overExperts(
-    _ groups: UnsafePointer<LinearGroup>, shared: LinearGroup?,
-    _ body: (_ group: LinearGroup, _ expert: Int?, _ piece: Int, _ grain: Int) -> Void
+    _ groups: UnsafePointer<LinearGroup>, shared: LinearGroup?, to y: (own: Activations, shared: Activations),
+    from x: (own: Activations, shared: Activations)
   ) {
     guard let memory = workspace.experts else { return }
-    let own = shared?.pieces(batch.layout, threads: worker.threadCount)
-    var total = own?.count ?? 0
-    for index in 0..<memory.activeCount {
-      let expert = Int(memory.active[index])
-      total += groups[expert].pieces(memory.layouts[expert], threads: worker.threadCount).count
+    let sharedCount = shared == nil ? 0 : 1
+    let productCount = memory.activeCount + sharedCount
+    func product(_ index: Int) -> ExpertProduct {
+      if index < sharedCount, let shared {
+        return ExpertProduct(group: shared, y: y.shared, x: x.shared, layout: batch.layout, low: workspace.low)
+      }
+      let expert = Int(memory.active[index - sharedCount])
+      let first = Int(memory.firstSlots[expert])
+      return ExpertProduct(
+        group: groups[expert], y: y.own.from(row: first), x: x.own.from(row: first), layout: memory.layouts[expert],
+        low: memory.low.from(row: first))
     }
-    worker.slices(total, grain: 1) { claimed in
-      var piece = claimed.lowerBound
-      if let shared, let own {
-        if piece < own.count {
-          body(shared, nil, piece, own.grain)
+    var (entryCount, pieceCount) = (0, 0)
+    for index in 0..<productCount {
+      let product = product(index)
+      entryCount += product.layout.entryCount
+      pieceCount += product.group.pieces(product.layout, threads: worker.threadCount).count
+    }
+    worker.prelude(entryCount) { claimed in
+      var entry = claimed
+      for index in 0..<productCount {
+        let product = product(index)
+        if entry < product.layout.entryCount {
+          product.group.multiplyLow(entry: entry, layout: product.layout, low: product.low, product.x, kernels)
           return
         }
-        piece -= own.count
+        entry -= product.layout.entryCount
       }
-      for index in 0..<memory.activeCount {
-        let expert = Int(memory.active[index])
-        let pieces = groups[expert].pieces(memory.layouts[expert], threads: worker.threadCount)
+    }
+    worker.slices(pieceCount, grain: 1) { claimed in
+      var piece = claimed.lowerBound
+      for index in 0..<productCount {
+        let product = product(index)
+        let pieces = product.group.pieces(product.layout, threads: worker.threadCount)
         if piece < pieces.count {
-          body(groups[expert], expert, piece, pieces.grain)
+          product.group.multiply(
+            piece: piece, grain: pieces.grain, product.y, product.x, layout: product.layout, low: product.low, kernels, worker,
+            preludes: entryCount)
           return
         }
         piece -= pieces.count

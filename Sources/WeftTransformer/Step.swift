@@ -89,14 +89,17 @@ struct Step {
     }
   }
 
-  /// y = W x of a group for all rows, ready for `finish`: one phase, and one before and behind it where adapters do more than
-  /// low rank.
+  /// y of a group for all rows: one phase, and one before and behind it where adapters do more than low rank.
   func multiply(_ group: LinearGroup, _ y: Activations, _ x: Activations, layout: RowLayout) {
     let changed = changedInputs(group, x, layout)
+    worker.prelude(layout.entryCount) { entry in
+      group.multiplyLow(entry: entry, layout: layout, low: workspace.low, x, kernels)
+    }
     let (count, grain) = group.pieces(layout, threads: worker.threadCount)
     worker.slices(count, grain: 1) { claimed in
       group.multiply(
-        piece: claimed.lowerBound, grain: grain, y, x, changed: changed, layout: layout, low: workspace.low, kernels)
+        piece: claimed.lowerBound, grain: grain, y, x, changed: changed, layout: layout, low: workspace.low, kernels, worker,
+        preludes: layout.entryCount)
     }
     worker.barrier()
     guard group.isAdjusted(layout) else { return }
@@ -138,9 +141,6 @@ struct Step {
     recordAttentionInput(index)
     multiply(layer.attention, workspace.attentionIn, workspace.normed, layout: batch.layout)
     worker.slices(batch.rowCount, grain: rowGrain) { rows in
-      for part in 0..<3 {
-        layer.attention.finish(workspace.attentionIn, part: part, rows: rows, layout: batch.layout, low: workspace.low, kernels)
-      }
       rotateAndStore(rows, layer, index)
     }
     worker.barrier(ahead: ahead(layer.output))
@@ -148,7 +148,6 @@ struct Step {
     recordAttentionOutput(layer, index)
     multiply(layer.output, workspace.projected, workspace.attentionOut, layout: batch.layout)
     worker.slices(batch.rowCount, grain: rowGrain) { rows in
-      layer.output.finish(workspace.projected, part: 0, rows: rows, layout: batch.layout, low: workspace.low, kernels)
       addGatedPromptsBehindProjection(index, layer, rows: rows)
       for row in rows {
         addToHidden(
@@ -178,14 +177,13 @@ struct Step {
       multiply(group, memory, workspace.normed, layout: batch.layout)
       let pieces = ActivationPieces(columns: layer.config.intermediateSize, rows: batch.rowCount, grain: rowGrain)
       worker.slices(pieces.count, grain: 1) { claimed in
-        activate(pieces, claimed.lowerBound, group, down, memory, layout: batch.layout, low: workspace.low)
+        activate(pieces, claimed.lowerBound, group, down, memory, layout: batch.layout)
       }
       worker.barrier(ahead: ahead(down))
       recordDownInput(layer, index, memory)
       multiply(down, workspace.projected, memory, layout: batch.layout)
     }
     worker.slices(batch.rowCount, grain: rowGrain) { rows in
-      layer.down?.finish(workspace.projected, part: 0, rows: rows, layout: batch.layout, low: workspace.low, kernels)
       if let experts = layer.experts { collectExperts(rows, layer, experts) }
       for row in rows {
         addToHidden(
@@ -209,9 +207,8 @@ struct Step {
     worker.barrier(ahead: ahead(head))
     let layout = batch.logitLayout
     multiply(head, workspace.logits, workspace.normed, layout: layout)
-    guard head.needsFinish(layout) || config.logitScale != 1 || config.logitSoftcap > 0 else { return }
+    guard config.logitScale != 1 || config.logitSoftcap > 0 else { return }
     worker.slices(head.parts.0.weight.tileCount, grain: 64) { tiles in
-      head.finish(workspace.logits, part: 0, tiles: tiles, rows: 0..<count, layout: layout, low: workspace.low, kernels)
       let (begin, width) = (tiles.lowerBound * MatrixView.tileRows, tiles.count * MatrixView.tileRows)
       for row in 0..<count {
         let logits = workspace.logits.row(row) + begin
@@ -228,14 +225,9 @@ struct Step {
   @inline(__always)
   func activate(
     _ pieces: ActivationPieces, _ index: Int, _ group: LinearGroup, _ down: LinearGroup, _ memory: Activations,
-    layout: RowLayout, low: Activations
+    layout: RowLayout
   ) {
     let (rows, columns) = (pieces.rows(index), pieces.columns(index))
-    let tiles =
-      columns.lowerBound / MatrixView.tileRows..<(columns.upperBound + MatrixView.tileRows - 1) / MatrixView.tileRows
-    for part in 0..<(config.isGated ? 2 : 1) {
-      group.finish(memory, part: part, tiles: tiles, rows: rows, layout: layout, low: low, kernels)
-    }
     let scales = down.scalesInputInPlace(layout)
     let quantize = down.readsQuantized(layout)
     for row in rows {

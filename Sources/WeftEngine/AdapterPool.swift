@@ -13,6 +13,13 @@ struct AdapterPool {
     var lastUse: Int
   }
 
+  /// A mixture and what it was resolved to.
+  private struct Activation {
+    let requested: AdapterMixture
+    let activated: ActivatedMixture
+    var lastUse: Int
+  }
+
   /// Bytes that adapters may take together; nil for as many as there is memory for.
   let budget: Int?
   private var entries: [String: Entry] = [:]
@@ -23,6 +30,10 @@ struct AdapterPool {
   /// The last version of every name that was ever loaded.
   private var versions: [String: Int] = [:]
   private var clock = 0
+  /// What was activated last, to be activated again: between two tokens, every look-up shows. Forgotten before anything asks who uses
+  /// an adapter, and when a name comes to mean another one.
+  private var recent: [Activation] = []
+  private static let recentCount = 8
 
   init(budget: Int?) { self.budget = budget }
 
@@ -32,6 +43,7 @@ struct AdapterPool {
 
   /// Old versions that are in use.
   mutating func retiredInUse() -> [LoadedAdapter] {
+    forgetActivations()
     var kept: [LoadedAdapter] = []
     while var last = retired.popLast() {
       if !isKnownUniquelyReferenced(&last) { kept.append(last) }
@@ -79,6 +91,7 @@ struct AdapterPool {
 
   /// Installs a new version under its name. A version that is replaced lives on while it is in use; a pin stays.
   mutating func insert(_ prepared: PreparedAdapter, evicting victims: [String]) {
+    forgetActivations()
     for name in victims {
       guard let entry = entries.removeValue(forKey: name) else { continue }
       evicted[name] = EvictedAdapter(
@@ -96,6 +109,7 @@ struct AdapterPool {
   }
 
   mutating func remove(_ name: String) throws(EngineError) {
+    forgetActivations()
     guard let old = entries.removeValue(forKey: name) else {
       // Who unloads an adapter that was evicted wants to be rid of it.
       if evicted.removeValue(forKey: name) != nil { return }
@@ -118,17 +132,42 @@ struct AdapterPool {
 
   // MARK: - Activation
 
-  /// The adapters that a mixture names, in its order; for the eviction of others they count as used now.
-  mutating func adapters(of mixture: Mixture) throws(EngineError) -> [LoadedAdapter] {
-    clock += 1
+  /// The adapters that a mixture names, in its order.
+  func adapters(of mixture: Mixture) throws(EngineError) -> [LoadedAdapter] {
     var result: [LoadedAdapter] = []
     result.reserveCapacity(mixture.parts.count)
     for part in mixture.parts {
-      guard let index = entries.index(forKey: part.adapter) else { throw unknown(part.adapter) }
-      entries.values[index].lastUse = clock
-      result.append(entries.values[index].loaded)
+      guard let entry = entries[part.adapter] else { throw unknown(part.adapter) }
+      result.append(entry.loaded)
     }
     return result
+  }
+
+  /// What a mixture was resolved to, when that was lately. For the eviction of others, its adapters count as used now.
+  mutating func activated(_ mixture: AdapterMixture) -> ActivatedMixture? {
+    guard let index = recent.firstIndex(where: { $0.requested == mixture }) else { return nil }
+    clock += 1
+    recent[index].lastUse = clock
+    return recent[index].activated
+  }
+
+  /// Remembers what a mixture was resolved to. For the eviction of others, its adapters count as used now.
+  mutating func remember(_ mixture: AdapterMixture, _ activated: ActivatedMixture) {
+    clock += 1
+    if recent.count == AdapterPool.recentCount { markUsed(recent.removeFirst()) }
+    recent.append(Activation(requested: mixture, activated: activated, lastUse: clock))
+  }
+
+  private mutating func forgetActivations() {
+    for activation in recent { markUsed(activation) }
+    recent = []
+  }
+
+  private mutating func markUsed(_ activation: Activation) {
+    for adapter in activation.activated.adapters {
+      guard let entry = entries[adapter.name], entry.loaded === adapter else { continue }
+      entries[adapter.name]?.lastUse = max(entry.lastUse, activation.lastUse)
+    }
   }
 
   /// The error for a name that is not loaded.

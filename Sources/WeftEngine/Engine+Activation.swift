@@ -6,18 +6,21 @@ internal import WeftTransformer
 
 extension Engine {
   /// Resolves the names of a mixture and checks that its parts go together.
-  func activated(_ mixture: Mixture) throws(EngineError) -> ActivatedMixture {
+  func activated(_ requested: AdapterMixture) throws(EngineError) -> ActivatedMixture {
+    if let activated = adapterPool.activated(requested) { return activated }
+    let mixture = try requested.canonical()
     guard !mixture.parts.isEmpty else { return .base }
     do { try mixture.validate(layerCount: weights.config.layerCount) } catch { throw EngineError(error) }
-    let adapters = try adapterPool.adapters(of: mixture)
-    do { try MixingProfile.validate(mixture, adapters.map(\.profile)) } catch { throw EngineError(error) }
-    return ActivatedMixture(mixture: mixture, adapters: adapters)
+    let activated = ActivatedMixture(mixture: mixture, adapters: try adapterPool.adapters(of: mixture))
+    do { try MixingProfile.validate(mixture, activated.adapters.map(\.profile)) } catch { throw EngineError(error) }
+    adapterPool.remember(requested, activated)
+    return activated
   }
 
   /// Refuses a mixture that could not be activated now: names that are not loaded, layers that the base does not have, parts that do
   /// not go together.
   public func validate(_ mixture: AdapterMixture) throws(EngineError) {
-    _ = try phases(activated(mixture.canonical()), prompt: [], behind: 0)
+    _ = try phases(activated(mixture), prompt: [], behind: 0)
   }
 
   /// Gives a sequence other adapters from its next position on. What has to be there from its beginning can be chosen until it has
@@ -91,17 +94,17 @@ extension Engine {
   func phases(
     _ activated: ActivatedMixture, prompt: ArraySlice<Int32>, behind count: Int, reusing current: [MixturePhase] = []
   ) throws(EngineError) -> [MixturePhase] {
+    // Nearly always; between two tokens every allocation shows.
+    guard activated.isInvoked else {
+      let last = try phase(from: count, activated, reusing: current.last?.active)
+      return count == 0 ? [last] : [try phase(from: 0, activated, reusing: nil), last]
+    }
     var begins: [(name: String, first: Int)] = []
     for adapter in activated.adapters {
       guard let invocation = adapter.adapter.deltas.invocation else { continue }
       // One that is not invoked never begins.
       let first = Engine.lastOccurrence(of: invocation, in: prompt)
       begins.append((adapter.name, first.map { $0 + count } ?? Int.max))
-    }
-    // Nearly always; between two tokens every allocation shows.
-    guard !begins.isEmpty else {
-      let last = try phase(from: count, activated, reusing: current.last?.active)
-      return count == 0 ? [last] : [try phase(from: 0, activated, reusing: nil), last]
     }
     let changes = Set(begins.map(\.first)).union([0, count]).subtracting([Int.max]).sorted()
     var phases: [MixturePhase] = []

@@ -113,7 +113,7 @@ extension Engine {
     guard fused.mixture == .base else {
       throw EngineError(.busy, "fuse: expected an unfused base, found \(fused.mixture) fused into it; unfuse first")
     }
-    let activated = try activated(adapters.canonical())
+    let activated = try activated(adapters)
     var deltas: [(set: DeltaSet, part: Mixture.Part)] = []
     for (part, adapter) in zip(activated.mixture.parts, activated.adapters) { deltas.append((try adapter.deltas(), part)) }
     do { try weights.fuse(deltas, scales: activated.mixture.scales) } catch { throw EngineError(error) }

@@ -42,7 +42,7 @@ extension Engine {
 
   /// Changes the adapters of a sequence from its next token on. What is in its KV cache stays.
   public func activate(_ activation: Activation, for id: SequenceID) throws(EngineError) {
-    guard let sequence = (waiting + running).first(where: { $0.id == id }) else {
+    guard let sequence = running.first(where: { $0.id == id }) ?? waiting.first(where: { $0.id == id }) else {
       throw EngineError(.notFound, "sequence \(id): no sequence of this number is in flight")
     }
     let (activated, pending) = try activated(activation)

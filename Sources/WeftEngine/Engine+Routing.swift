@@ -126,9 +126,9 @@ extension Engine {
     let choice = router.mixture(features: features(of: seen, layer: router.featureLayer))
     let mixture = AdapterMixture(routerCompanions + choice.map { WeightedAdapter($0.adapter, weight: $0.weight) })
     guard mixture != sequence.result.mixtures.last?.mixture else { return }
-    let activated = try activated(mixture.canonical())
+    let activated = try activated(mixture)
     try activate(activated, in: sequence)
-    sequence.pendingActivation = AdapterMixture(activated.mixture)
+    sequence.pendingActivation = activated.description
   }
 
   /// The adapters of an activation, and what to tell about them: nothing yet where the router will choose. Everything that could
@@ -137,8 +137,8 @@ extension Engine {
     switch activation {
     case .base: return (.base, [])
     case .mixture(let mixture):
-      let activated = try activated(mixture.canonical())
-      return (activated, AdapterMixture(activated.mixture))
+      let activated = try activated(mixture)
+      return (activated, activated.description)
     case .routed, .routedPerSentence:
       let router = try requireRouter()
       let names = router.adapters.filter { $0 != Router.none } + routerCompanions.map(\.name)

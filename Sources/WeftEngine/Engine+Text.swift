@@ -37,7 +37,7 @@ extension Engine {
     onRow: (Int, UnsafeBufferPointer<Float>) -> Void
   ) throws(EngineError) {
     try check(tokens)
-    let activated = try activated(adapters.canonical())
+    let activated = try activated(adapters)
     let count = activated.promptAdapter?.promptCount ?? 0
     let end = count + tokens.count
     guard !tokens.isEmpty, end <= positionLimit(activated) else {

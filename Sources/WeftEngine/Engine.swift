@@ -110,7 +110,7 @@ public final class Engine {
       throw EngineError(.outOfMemory, "\(error)")
     }
     batch = Batch(maximumRows: options.maximumStepRows, maximumSegments: options.maximumSequences * Engine.segmentsPerSequence)
-    sampler = Sampler(vocabularySize: config.vocabularySize, maximumHistory: contextLength)
+    sampler = Sampler(vocabularySize: config.vocabularySize, maximumHistory: contextLength, kernels: kernels)
     model = ModelSummary(
       path: path, config: config, weights: weights, kernels: kernels, transformer: transformer,
       contextLength: contextLength, threads: options.threads, hasChatTemplate: template != nil)

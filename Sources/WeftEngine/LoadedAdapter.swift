@@ -45,6 +45,8 @@ final class LoadedAdapter: Sendable {
 
   /// Whether its experts are chosen by all rows of a step together: then a prompt must not be cut.
   let readsWholePrompts: Bool
+  /// Whether it begins at tokens of the prompt.
+  var isInvoked: Bool { adapter.deltas.invocation != nil }
   /// Positions that it takes before the tokens of a sequence.
   var promptCount: Int { adapter.deltas.prompt?.count ?? 0 }
 }

@@ -186,6 +186,10 @@ package struct Kernels: @unchecked Sendable {
   /// y *= s.
   @inline(__always)
   package func scale(_ y: UnsafeMutablePointer<Float>, by s: Float, count: Int) { table.scale(y, s, count) }
+
+  /// The index of the first of the largest of `count` values, at least one; what is not a number is smaller than all others.
+  @inline(__always)
+  package func argmax(_ x: UnsafePointer<Float>, count: Int) -> Int { table.argmax(x, count) }
 }
 
 /// No kernel table could be chosen.

@@ -3,6 +3,7 @@
 import Foundation
 import TestSupport
 import Testing
+import WeftTensors
 import WeftEngine
 import WeftTokenizers
 
@@ -71,7 +72,7 @@ struct SamplerGoldenTests {
     }
     var largest = 0.0
     for test in try cases(name, Case.self) {
-      let sampler = Sampler(vocabularySize: test.logits.count, maximumHistory: 64)
+      let sampler = Sampler(vocabularySize: test.logits.count, maximumHistory: 64, kernels: Kernels(isa: .scalar))
       let options = try test.options.sampling.validated()
       var state = SamplingState(options, seed: 1)
       var logits = test.logits
@@ -98,7 +99,7 @@ struct SamplerGoldenTests {
     var largest = 0.0
     for test in try cases("dry", Case.self) {
       let tokenizer = try #require(tokenizers[test.vocabulary])
-      let sampler = Sampler(vocabularySize: tokenizer.vocabularySize, maximumHistory: 128)
+      let sampler = Sampler(vocabularySize: tokenizer.vocabularySize, maximumHistory: 128, kernels: Kernels(isa: .scalar))
       let options = test.options.sampling
       let breakers = SequenceBreakers(options.dry?.sequenceBreakers ?? [], tokenizer)
       var state = SamplingState(options, seed: 1, breakers: breakers)
@@ -131,7 +132,7 @@ struct SamplerGoldenTests {
       let mirostat = try #require(options.mirostat)
       var state = SamplingState(options, seed: 1)
       for (index, step) in test.steps.enumerated() {
-        let sampler = Sampler(vocabularySize: step.logits.count, maximumHistory: 8)
+        let sampler = Sampler(vocabularySize: step.logits.count, maximumHistory: 8, kernels: Kernels(isa: .scalar))
         var logits = step.logits
         let kept = logits.withUnsafeMutableBufferPointer { sampler.distribution($0, history: [], options, &state) }
         let error = difference(kept, step.kept)

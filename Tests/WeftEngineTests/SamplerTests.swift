@@ -10,7 +10,7 @@ struct SamplerTests {
   private func shares(
     _ logits: [Float], _ options: SamplingOptions, history: [Int32] = [], draws: Int = 20_000
   ) throws -> [Double] {
-    let sampler = Sampler(vocabularySize: logits.count, maximumHistory: 64)
+    let sampler = Sampler(vocabularySize: logits.count, maximumHistory: 64, kernels: Kernels(isa: .scalar))
     var state = SamplingState(options, seed: 7)
     var counts = [Int](repeating: 0, count: logits.count)
     for _ in 0..<draws {
@@ -96,7 +96,7 @@ struct SamplerTests {
     for target in [Float(2), 4, 6] {
       var options = Self.open
       options.mirostat = MirostatOptions(targetSurprise: target, learningRate: 0.1)
-      let sampler = Sampler(vocabularySize: logits.count, maximumHistory: 8)
+      let sampler = Sampler(vocabularySize: logits.count, maximumHistory: 8, kernels: Kernels(isa: .scalar))
       var state = SamplingState(options, seed: 11)
       func draw(_ count: Int) throws {
         for _ in 0..<count {
@@ -124,7 +124,7 @@ struct SamplerTests {
   @Test func everyTokenBannedLeavesNone() throws {
     var options = Self.open
     options.logitBias = [0: -.infinity, 1: -.infinity]
-    let sampler = Sampler(vocabularySize: 2, maximumHistory: 8)
+    let sampler = Sampler(vocabularySize: 2, maximumHistory: 8, kernels: Kernels(isa: .scalar))
     for temperature in [Float(0), 1] {
       options.temperature = temperature
       var state = SamplingState(options, seed: 1)
@@ -137,7 +137,7 @@ struct SamplerTests {
     var random = RandomSource(seed: 3)
     let logits = (0..<5000).map { _ in random.unitFloat() * 8 }
     let best = logits.indices.sorted { logits[$0] > logits[$1] }
-    let sampler = Sampler(vocabularySize: logits.count, maximumHistory: 8)
+    let sampler = Sampler(vocabularySize: logits.count, maximumHistory: 8, kernels: Kernels(isa: .scalar))
     let options = SamplingOptions(temperature: 0.7, topK: 40, topP: 0.9, minP: 0.01)
     for seed in 0..<200 {
       var state = SamplingState(options, seed: UInt64(seed))
@@ -148,7 +148,7 @@ struct SamplerTests {
   }
 
   @Test func logProbabilitiesAreTheModels() throws {
-    let sampler = Sampler(vocabularySize: 4, maximumHistory: 8)
+    let sampler = Sampler(vocabularySize: 4, maximumHistory: 8, kernels: Kernels(isa: .scalar))
     var options = SamplingOptions.greedy
     options.logitBias = [1: -5]
     var state = SamplingState(options, seed: 1)

@@ -169,4 +169,23 @@ struct ElementwiseKernelTests {
       #expect(sameBits(product, y.map { $0 * 0.3 }))
     }
   }
+
+  /// The first of the largest, wherever it is: among equal ones, among infinities, among what is not a number.
+  @Test(arguments: availableTiers) func argmax(isa: ISA) {
+    let kernels = Kernels(isa: isa)
+    var generator = SeededGenerator(seed: 15)
+    let special: [Float] = [.nan, -.infinity, .infinity, -0.0, 0, 1, 1, 2]
+    for count in Self.lengths {
+      for choices in [special, Array(special[..<2]), [.nan], [-.infinity], special.filter { !$0.isNaN }, [3, 3, 3]] {
+        let x = (0..<count).map { _ in choices[Int.random(in: 0..<choices.count, using: &generator)] }
+        let largest = x.filter { !$0.isNaN }.max()
+        #expect(kernels.argmax(x, count: count) == largest.flatMap { x.firstIndex(of: $0) } ?? 0)
+      }
+      for place in 0..<count {
+        var x = generator.floats(count)
+        x[place] = 1.5
+        #expect(kernels.argmax(x, count: count) == place)
+      }
+    }
+  }
 }

@@ -95,6 +95,35 @@ struct ThreadPoolTests {
     #expect(tally.faults == 0)
   }
 
+  /// Every piece of a prelude runs once and before any slice that waited for it, whoever ran it and however late.
+  @Test(arguments: 1...4) func slicesWaitForThePrelude(threads: Int) throws {
+    let pool = try ThreadPool(threads: threads)
+    let (pieces, slices) = (Tally(capacity: 7), Tally(capacity: 100))
+    for region in 0..<20 {
+      pool.run { worker in
+        for phase in 0..<25 {
+          let count = (region + phase * 3) % 8
+          worker.prelude(count) { piece in
+            if phase == 3 && piece == 0 { usleep(200) }
+            pieces.counts[piece] += 1
+          }
+          worker.slices(100, grain: 9) { range in
+            worker.awaitPrelude(count)
+            let isDone = (0..<7).allSatisfy { pieces.counts[$0] == ($0 < count ? 1 : 0) }
+            for index in range where isDone { slices.counts[index] += 1 }
+          }
+          worker.barrier()
+          if worker.index == 0 {
+            pieces.check(count)
+            slices.check(100)
+          }
+          worker.barrier()
+        }
+      }
+    }
+    #expect(pieces.faults == 0 && slices.faults == 0)
+  }
+
   @Test func poolsComeAndGo() throws {
     for round in 0..<40 {
       let pool = try ThreadPool(threads: round % 4 + 1)

@@ -145,6 +145,8 @@ static void elementwise(void) {
     SAME(1e-6f, softcap, y, 3, n)
     SAME(0, add, y, w, n)
     SAME(0, scale, y, 1.7f, n)
+    for (size_t i = 0; i < n; i++) x[i] = (float)(next() % 9);
+    expect(scalar.argmax(x, n) == neon.argmax(x, n), "argmax", n, 0, 0);
 #undef SAME
     free(x), free(w), free(a), free(b);
   }

@@ -145,6 +145,8 @@ typedef struct weft_attention_task {
   X(add, void, (float *y, const float *x, size_t n))                                                                           \
   /* y[i] *= s */                                                                                                              \
   X(scale, void, (float *y, float s, size_t n))                                                                                \
+  /* The index of the first of the largest; what is not a number is smaller than all others. n >= 1. */                        \
+  X(argmax, size_t, (const float *x, size_t n))                                                                                \
   /* One token's key and value of one head into slot `slot` of a KV block (layout above). head_dim floats each. */             \
   X(kv_store_f32, void, (void *keys, void *values, const float *k, const float *v, size_t head_dim, size_t slot))              \
   X(kv_store_f16, void, (void *keys, void *values, const float *k, const float *v, size_t head_dim, size_t slot))              \

@@ -55,3 +55,10 @@ void add__scalar(float *y, const float *x, size_t n) {
 void scale__scalar(float *y, float s, size_t n) {
   for (size_t i = 0; i < n; i++) y[i] *= s;
 }
+
+size_t argmax__scalar(const float *x, size_t n) {
+  size_t best = 0;
+  for (size_t i = 1; i < n; i++)
+    if (x[i] > x[best] || (isnan(x[best]) && !isnan(x[i]))) best = i;
+  return best;
+}

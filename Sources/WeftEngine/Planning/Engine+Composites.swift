@@ -35,7 +35,7 @@ extension Engine {
   /// It lives in the budget for adapters as others do, and goes as others go when it was not used for long.
   /// - Returns: the name that requests use.
   public func composite(of mixture: AdapterMixture, rank: Int? = nil) throws(EngineError) -> String {
-    let activated = try activated(mixture.canonical())
+    let activated = try activated(mixture)
     let name = compositeName(activated, rank: rank)
     if adapterPool[name] != nil { return name }
     let shape: CompositeShape
@@ -66,7 +66,7 @@ extension Engine {
     guard Mixture.isName(name), !mixture.adapters.contains(where: { $0.name == name }) else {
       throw EngineError(.invalidArgument, "composite: expected a name that adapters can have, and a new one, found '\(name)'")
     }
-    let activated = try activated(mixture.canonical())
+    let activated = try activated(mixture)
     guard !activated.mixture.isStacked, activated.mixture.parts.allSatisfy(\.isUniform), !activated.adapters.isEmpty else {
       throw EngineError(
         .unsupported, "composite of \(mixture): expected adapters side by side with one weight each, found another mixture")

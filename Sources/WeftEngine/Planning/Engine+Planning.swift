@@ -29,7 +29,7 @@ extension Engine {
     for (name, value, least) in sizes where value < least || value > 1 << 40 {
       throw EngineError(.invalidArgument, "\(name): expected \(least) or more, found \(value)")
     }
-    let activated = try activated(mixture.canonical())
+    let activated = try activated(mixture)
     let rates: MachineRates
     if let known = machineRates {
       rates = known

@@ -2,7 +2,7 @@
 
 internal import Glibc
 package import WeftGrammar
-internal import WeftTensors
+package import WeftTensors
 
 /// Chooses tokens from logits. Its memory is reserved once; sampling allocates nothing.
 ///
@@ -17,6 +17,7 @@ package final class Sampler {
   /// Lengths of repetitions, one for each token of a text.
   let lengths: UnsafeMutablePointer<Int32>
   let maximumHistory: Int
+  private let kernels: Kernels
   /// The logits as the model made them, for log-probabilities.
   let untouched: UnsafeMutablePointer<Float>
 
@@ -24,8 +25,9 @@ package final class Sampler {
   static func byteCount(vocabularySize: Int, maximumHistory: Int) -> Int { vocabularySize * 28 + maximumHistory * 4 }
 
   /// `maximumHistory`: how many tokens back DRY looks at most.
-  package init(vocabularySize: Int, maximumHistory: Int) {
+  package init(vocabularySize: Int, maximumHistory: Int, kernels: Kernels) {
     self.vocabularySize = vocabularySize
+    self.kernels = kernels
     self.maximumHistory = maximumHistory
     candidates = CandidateList(vocabularySize: vocabularySize)
     counts = .allocate(capacity: vocabularySize)
@@ -66,13 +68,6 @@ package final class Sampler {
     return Dictionary(uniqueKeysWithValues: pairs)
   }
 
-  /// The first of the largest logits, which are at least one.
-  package static func mostLikely(_ logits: UnsafeMutableBufferPointer<Float>) -> Int32 {
-    var best = 0
-    for id in 1..<logits.count where logits[id] > logits[best] { best = id }
-    return Int32(best)
-  }
-
   /// A token, and its surprise in bits among the ones that were left.
   private struct Choice {
     var id: Int32
@@ -84,8 +79,9 @@ package final class Sampler {
     mask: UnsafePointer<UInt64>? = nil
   ) -> Choice? {
     if mask == nil && options.isGreedy {
-      let id = Sampler.mostLikely(logits)
-      return logits[Int(id)] > -.infinity ? Choice(id: id) : nil
+      guard let values = logits.baseAddress else { return nil }
+      let id = kernels.argmax(values, count: logits.count)
+      return logits[id] > -.infinity ? Choice(id: Int32(id)) : nil
     }
     filter(logits, options, &state, mask: mask)
     guard candidates.keptCount > 0 else { return nil }

@@ -22,7 +22,7 @@ extension Engine {
     }
     let mixture: AdapterMixture = adapter.map { [WeightedAdapter($0)] } ?? []
     var sets: [DeltaSet] = []
-    for loaded in try activated(mixture.canonical()).adapters { sets.append(try loaded.deltas()) }
+    for loaded in try activated(mixture).adapters { sets.append(try loaded.deltas()) }
     var origin = MergeStatistics.Origin(
       base: weights.fingerprint, adapter: adapter ?? "", data: data, exampleCount: questions.count, tokenCount: 0,
       fisher: options.fisher.rawValue, seed: options.fisher == .sampled ? options.seed : 0)

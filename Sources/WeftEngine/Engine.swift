@@ -85,7 +85,7 @@ public final class Engine {
         "\(path): tokenizer: expected at most \(config.vocabularySize) tokens, as the embedding has rows, found \(tokenizer.vocabularySize)"
       )
     }
-    let sizes = try EngineSizes(options, config)
+    let sizes = try EngineSizes(options, weightSizes)
     basePlan = try MemoryPlan(
       program: program.byteCount(besides: checkpoint), weights: weightSizes, sizes: sizes, textBytes: text.byteCount,
       options: options)

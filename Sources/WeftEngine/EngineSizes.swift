@@ -20,8 +20,11 @@ struct EngineSizes {
   /// Bytes of one block of the KV cache in all layers.
   let kvBlockBytes: Int
   let workspaceBytes: Int
+  /// Whether products with bf16 weights round their activations.
+  let roundsActivations: Bool
 
-  init(_ options: EngineOptions, _ config: ModelConfig) throws(EngineError) {
+  init(_ options: EngineOptions, _ weights: WeightSizes) throws(EngineError) {
+    let config = weights.config
     contextLength = options.contextLength ?? min(4096, config.contextLength)
     guard contextLength <= config.contextLength else {
       throw EngineError(
@@ -42,9 +45,10 @@ struct EngineSizes {
     rows = options.maximumStepRows
     logitRows = min(options.maximumStepRows, max(options.maximumSequences, options.maximumLogitRows))
     deltaWidth = options.maximumActiveRank
+    roundsActivations = weights.allowsRounding && !options.f32Activations
     do {
       workspaceBytes = try Transformer.workspaceByteCount(
-        config: config, maximumRows: rows, maximumLogitRows: logitRows, maximumDeltaWidth: deltaWidth)
+        config: config, roundsActivations: roundsActivations, maximumRows: rows, maximumLogitRows: logitRows, maximumDeltaWidth: deltaWidth)
     } catch { throw EngineError(error) }
   }
 }

@@ -50,7 +50,7 @@ public struct MemoryPlan: Sendable {
     let weights: WeightSizes
     do { weights = try WeightSizes(checkpoint, layers: options.layers) } catch { throw EngineError(error) }
     try self.init(
-      program: program.byteCount(besides: checkpoint), weights: weights, sizes: EngineSizes(options, weights.config),
+      program: program.byteCount(besides: checkpoint), weights: weights, sizes: EngineSizes(options, weights),
       textBytes: text.byteCount,
       options: options)
     guard !adapters.isEmpty else { return }
@@ -71,7 +71,11 @@ public struct MemoryPlan: Sendable {
         throw EngineError(.outOfMemory, "\(error)")
       }
     }
-    do { add(adapterWorkspace: try needs.byteCount(config: weights.config, rows: sizes.rows)) } catch {
+    do {
+      add(
+        adapterWorkspace: try needs.byteCount(
+          config: weights.config, rows: sizes.rows, roundsActivations: sizes.roundsActivations))
+    } catch {
       throw EngineError(error)
     }
   }

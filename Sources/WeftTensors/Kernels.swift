@@ -54,7 +54,7 @@ package struct Kernels: @unchecked Sendable {
   }
 
   /// y (+)= W x for `rows` rows of activations and the output rows of `tiles`. See `weft_matmul`.
-  /// - Parameter xStride: bytes between rows of `x`, which are f32, or quantised when `matrix` wants it.
+  /// - Parameter xStride: bytes between rows of `x`, which have the form of `matrix.inputForm`.
   @inline(__always)
   package func multiply(
     _ y: UnsafeMutablePointer<Float>, yStride: Int, _ matrix: MatrixView, _ x: UnsafeRawPointer, xStride: Int,
@@ -127,11 +127,17 @@ package struct Kernels: @unchecked Sendable {
       y, yStride, matrix.base, u, uStride, matrix.columns, matrix.tileCount, tiles.lowerBound, tiles.upperBound, rows)
   }
 
-  /// Quantises columns [begin, end) of a row of floats into `row`, which has `MatrixView.quantizedRowBytes` and is aligned to 4.
+  /// Quantises columns [begin, end) of a row of floats into `row`, which has `MatrixView.rowBytes(.blocks)` and is aligned to 4.
   /// Both are multiples of `MatrixView.blockColumns`.
   @inline(__always)
   package func quantize(_ row: UnsafeMutableRawPointer, _ x: UnsafePointer<Float>, begin: Int, end: Int) {
     table.quantize_q8(row.assumingMemoryBound(to: weft_block_q8.self), x, begin, end)
+  }
+
+  /// Rounds columns [begin, end) of a row of floats into `row`, which has `MatrixView.rowBytes(.rounded)` and is aligned to 4.
+  @inline(__always)
+  package func round(_ row: UnsafeMutableRawPointer, _ x: UnsafePointer<Float>, begin: Int, end: Int) {
+    table.round_bf16(row.assumingMemoryBound(to: UInt16.self), x, begin, end)
   }
 
   /// y = w x / rms(x).

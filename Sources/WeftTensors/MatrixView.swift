@@ -2,6 +2,16 @@
 
 internal import CWeftKernels
 
+/// How a row of activations is given to a product.
+package enum InputForm: Sendable {
+  /// As it is.
+  case floats
+  /// Blocks of int8, for quantised weights.
+  case blocks
+  /// In bf16, for weights in bf16.
+  case rounded
+}
+
 /// A packed matrix without its owner: what the token loop passes around. Valid while the `PackedMatrix` lives.
 ///
 /// y = W x with W [rows, columns]; packed in tiles of 16 interleaved rows (`kernels.h` gives the layout). A narrow one is the B of
@@ -32,8 +42,8 @@ package struct MatrixView {
   package var tileCount: Int { (rows + MatrixView.tileRows - 1) / MatrixView.tileRows }
   /// Rows rounded up to whole tiles: the width that an output row must have.
   package var paddedRows: Int { tileCount * MatrixView.tileRows }
-  /// Whether products want activations in int8 blocks.
-  package var wantsQuantizedInput: Bool { dtype.isQuantized && !isNarrow }
+  /// What products read of a row of activations.
+  package var inputForm: InputForm { isNarrow ? .floats : dtype.isQuantized ? .blocks : roundsInput ? .rounded : .floats }
 
   /// Output rows in a tile.
   package static let tileRows = Int(WEFT_TILE)
@@ -42,9 +52,15 @@ package struct MatrixView {
 
   /// `count` rounded up to a whole number of tiles.
   package static func padded(_ count: Int) -> Int { (count + tileRows - 1) / tileRows * tileRows }
-  /// Bytes of a quantised row of `columns` activations, rounded up to a cache line.
-  package static func quantizedRowBytes(columns: Int) -> Int {
-    (columns / blockColumns * MemoryLayout<weft_block_q8>.size + 63) / 64 * 64
+  /// Bytes of a row of `columns` activations in one form, rounded up to a cache line.
+  package static func rowBytes(_ form: InputForm, columns: Int) -> Int {
+    let bytes =
+      switch form {
+      case .floats: columns * 4
+      case .blocks: columns / blockColumns * MemoryLayout<weft_block_q8>.size
+      case .rounded: columns * 2
+      }
+    return (bytes + 63) / 64 * 64
   }
 
   /// The types that `unpacked` gives back, and that a narrow matrix may have where they are quantised.

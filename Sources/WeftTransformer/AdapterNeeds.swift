@@ -26,18 +26,20 @@ package struct AdapterNeeds: Sendable, Equatable {
   }
 
   /// Bytes for steps of up to `rows` rows.
-  package func byteCount(config: ModelConfig, rows: Int) throws(StorageError) -> Int {
+  /// - Parameter roundsActivations: as that of the weights.
+  package func byteCount(config: ModelConfig, rows: Int, roundsActivations: Bool) throws(StorageError) -> Int {
     let shapes = shapes(config, rows)
-    return shapes.isEmpty ? 0 : Storage.residentBytes(try Workspace.byteCount(shapes))
+    guard !shapes.isEmpty else { return 0 }
+    return Storage.residentBytes(try Workspace.byteCount(shapes, InputForms(roundsActivations: roundsActivations)))
   }
 
   /// Takes the memory: inputs of three maps, and gates; nil where nothing is needed.
   func reserve(
-    config: ModelConfig, rows: Int
+    config: ModelConfig, rows: Int, forms: InputForms
   ) throws(StorageError) -> (storage: Storage, changedInputs: ChangedInputs?, gates: Activations?)? {
     let shapes = shapes(config, rows)
     guard !shapes.isEmpty else { return nil }
-    let (storage, made) = try Workspace.reserve(shapes)
+    let (storage, made) = try Workspace.reserve(shapes, forms)
     return (
       storage, changesInput ? ChangedInputs(parts: (made[0], made[1], made[2])) : nil, gateCount > 0 ? made.last : nil
     )

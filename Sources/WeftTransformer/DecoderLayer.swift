@@ -33,9 +33,10 @@ struct DecoderLayer {
   let down: LinearGroup?
   let experts: Experts?
 
-  /// Whether the feed-forward wants its input as int8 blocks.
-  func feedForwardReadsQuantized(_ layout: RowLayout) -> Bool {
-    feedForward?.readsQuantized(layout) == true || experts?.router.readsQuantized(layout) == true
-      || experts?.feedForward[0].readsQuantized(layout) == true
+  /// In which forms the feed-forward reads its input.
+  func feedForwardForms(_ layout: RowLayout) -> InputForms {
+    var forms = feedForward?.inputForms(layout) ?? []
+    if let experts { forms.formUnion(experts.router.inputForms(layout).union(experts.feedForward[0].inputForms(layout))) }
+    return forms
   }
 }

@@ -62,19 +62,19 @@ final class ExpertWorkspace {
 
   /// Bytes that a workspace of these sizes takes.
   static func byteCount(
-    config: ModelConfig, experts: ExpertConfig, rows: Int, deltaWidth: Int
+    config: ModelConfig, experts: ExpertConfig, rows: Int, deltaWidth: Int, forms: InputForms
   ) throws(StorageError) -> Int {
     let slotCount = try slotCount(experts, rows: rows)
     return try Workspace.byteCount(
-      shapes(config: config, experts: experts, rows: rows, slotCount: slotCount, deltaWidth: deltaWidth))
+      shapes(config: config, experts: experts, rows: rows, slotCount: slotCount, deltaWidth: deltaWidth), forms)
       + numberBytes(experts, slotCount: slotCount)
   }
 
-  init(config: ModelConfig, experts: ExpertConfig, rows: Int, deltaWidth: Int) throws(StorageError) {
+  init(config: ModelConfig, experts: ExpertConfig, rows: Int, deltaWidth: Int, forms: InputForms) throws(StorageError) {
     self.config = experts
     let slotCount = try ExpertWorkspace.slotCount(experts, rows: rows)
     let (storage, made) = try Workspace.reserve(
-      ExpertWorkspace.shapes(config: config, experts: experts, rows: rows, slotCount: slotCount, deltaWidth: deltaWidth))
+      ExpertWorkspace.shapes(config: config, experts: experts, rows: rows, slotCount: slotCount, deltaWidth: deltaWidth), forms)
     self.storage = storage
     (scores, input, feedForward, output, low) = (made[0], made[1], made[2], made[3], made[4])
     numbers = try Storage(byteCount: ExpertWorkspace.numberBytes(experts, slotCount: slotCount))

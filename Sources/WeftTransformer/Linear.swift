@@ -54,15 +54,13 @@ struct LinearGroup {
     parts.0.weight.tileCount + (parts.1?.weight.tileCount ?? 0) + (parts.2?.weight.tileCount ?? 0)
   }
 
-  /// Whether any part reads activations as int8 blocks.
-  var wantsQuantizedInput: Bool {
-    parts.0.weight.wantsQuantizedInput || parts.1?.weight.wantsQuantizedInput == true
-      || parts.2?.weight.wantsQuantizedInput == true
-  }
-
-  /// Whether rows of its input are needed as int8 blocks: by a weight, or by the factors of an adapter of the batch.
-  func readsQuantized(_ layout: RowLayout) -> Bool {
-    wantsQuantizedInput || (layout.quantizedCount > 0 && parts.0.weight.columns % MatrixView.blockColumns == 0)
+  /// In which forms its weights read a row, and the factors of adapters of the batch.
+  func inputForms(_ layout: RowLayout) -> InputForms {
+    var forms = InputForms(parts.0.weight.inputForm)
+    forms.formUnion(InputForms(parts.1?.weight.inputForm))
+    forms.formUnion(InputForms(parts.2?.weight.inputForm))
+    if layout.quantizedCount > 0, parts.0.weight.columns % MatrixView.blockColumns == 0 { forms.insert(.blocks) }
+    return forms
   }
 
   /// How a product is divided among threads: pieces of `grain` tiles. Where something is added to many rows of them, few enough
@@ -86,12 +84,10 @@ struct LinearGroup {
   ) {
     let tiles = piece * grain..<min((piece + 1) * grain, tileCount)
     forEachPart(in: tiles) { index, linear, tiles in
-      let quantized = linear.weight.wantsQuantizedInput
-      let x = changed?[index] ?? x
+      let input = (changed?[index] ?? x).input(linear.weight.inputForm)
       kernels.multiply(
-        y.floats + offset(index), yStride: y.stride, linear.weight,
-        quantized ? UnsafeRawPointer(x.quantized) : UnsafeRawPointer(x.floats),
-        xStride: quantized ? x.quantizedStride : x.stride * 4, tiles: tiles, rows: layout.rowCount, accumulate: false)
+        y.floats + offset(index), yStride: y.stride, linear.weight, input.rows, xStride: input.stride, tiles: tiles,
+        rows: layout.rowCount, accumulate: false)
     }
     guard !isAdjusted(layout) else { return }
     if layout.entryCount > 0 { worker.awaitPrelude(preludes) }
@@ -129,10 +125,8 @@ struct LinearGroup {
     var first = u
     for index in 0..<3 {
       guard let a = group.input(index) else { break }
-      let quantized = a.wantsQuantizedInput
-      kernels.shrink(
-        first, uStride: low.stride, a, quantized ? UnsafeRawPointer(x.quantized) : UnsafeRawPointer(x.floats),
-        xStride: quantized ? x.quantizedStride : x.stride * 4, rows: rows.rowCount)
+      let input = x.input(a.inputForm)
+      kernels.shrink(first, uStride: low.stride, a, input.rows, xStride: input.stride, rows: rows.rowCount)
       first += a.paddedRows
     }
     for index in 0..<3 {

@@ -90,7 +90,7 @@ extension LinearGroup {
             }
           }
         }
-        if linear.weight.wantsQuantizedInput { target.quantize(row: row, begin: 0, end: count, kernels) }
+        target.write(InputForms(linear.weight.inputForm), row: row, begin: 0, end: count, kernels)
       }
     }
   }

@@ -59,6 +59,8 @@ package final class ModelWeights: @unchecked Sendable {
   package let otherPartTensors: Int
   /// Elements of all matrices, biases and norms; a tied head counts once.
   package let parameterCount: Int
+  /// Whether any product rounds its activations to bf16.
+  package let roundsActivations: Bool
   /// Bytes of the packed matrices.
   package var byteCount: Int { distinctMatrices.values.reduce(0) { $0 + $1.byteCount } }
   /// The formats of the matrices, with how many there are of each.
@@ -86,6 +88,7 @@ package final class ModelWeights: @unchecked Sendable {
       (layers + layer).initialize(to: assembly.layer(layer, parts.norms[layer], &expertGroups))
     }
     self.config = config
+    self.roundsActivations = packed.values.contains { $0.view.inputForm == .rounded }
     self.embedding = parts.embedding.tensor
     self.positions = parts.positions?.tensor
     self.layers = layers
@@ -137,7 +140,7 @@ package final class ModelWeights: @unchecked Sendable {
 
 extension WeightSite {
   /// Scores of experts decide who computes: they are not rounded, and GGUF stores their weights in F32.
-  fileprivate var isScore: Bool {
+  var isScore: Bool {
     switch self {
     case .layer(_, .router), .layer(_, .sharedExpertGate): true
     case .layer, .expert, .outputHead: false

@@ -73,6 +73,6 @@ extension ResidentAdapter {
     /// Floats of u.
     var width: Int { firstRow(ofInput: 3) }
     /// Whether A reads activations in int8 blocks.
-    var readsQuantized: Bool { (0..<3).contains { input($0)?.wantsQuantizedInput == true } }
+    var readsQuantized: Bool { (0..<3).contains { input($0)?.inputForm == .blocks } }
   }
 }

@@ -51,15 +51,14 @@ extension Step {
 
   /// The attention phase: slices of (segment, key-value head, some rows). Leaves `attentionOut` ready for the output projection.
   func attend(_ layer: DecoderLayer, _ layerIndex: Int) {
-    let quantize = layer.output.readsQuantized(batch.layout)
+    let forms = layer.output.inputForms(batch.layout)
     let grain = 16
     let keyValueHeads = layer.config.keyValueHeadCount
     let group = layer.config.headCount / keyValueHeads
     let width = group * config.headDimension
-    // The quantised form has the width of this layer, which may be less than the widest.
-    let memory = workspace.attentionOut.narrowed(to: width * keyValueHeads)
-    // Where heads and blocks of 32 columns have common boundaries, a slice quantises what it wrote.
-    let inPlace = quantize && width % MatrixView.blockColumns == 0
+    let memory = workspace.attentionOut
+    // Where heads and blocks of 32 columns have common boundaries, a slice writes the other forms of what it wrote.
+    let inPlace = !forms.contains(.blocks) || width % MatrixView.blockColumns == 0
     let scales = layer.output.scalesInputInPlace(batch.layout)
     var total = 0
     for index in 0..<batch.segmentCount { total += (batch.layout.segments[index].rowCount + grain - 1) / grain }
@@ -95,14 +94,14 @@ extension Step {
       }
       if inPlace {
         for row in row..<row + rows {
-          memory.quantize(row: row, begin: head * width, end: (head + 1) * width, kernels)
+          memory.write(forms, row: row, begin: head * width, end: (head + 1) * width, kernels)
         }
       }
     }
     worker.barrier()
-    guard quantize, !inPlace else { return }
+    guard !inPlace else { return }
     worker.slices(batch.rowCount, grain: rowGrain) { rows in
-      for row in rows { memory.quantize(row: row, begin: 0, end: width * keyValueHeads, kernels) }
+      for row in rows { memory.write(forms, row: row, begin: 0, end: width * keyValueHeads, kernels) }
     }
     worker.barrier()
   }

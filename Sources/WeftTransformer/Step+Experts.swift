@@ -94,7 +94,7 @@ extension Step {
   /// gate and up of the shared expert; its rows may be narrower than those of dense layers.
   @inline(__always)
   func sharedMemory(_ layer: DecoderLayer) -> Activations {
-    workspace.feedForward.narrowed(to: layer.config.intermediateSize)
+    workspace.feedForward
   }
 
   /// A product of some rows: of the shared expert, or of the rows that chose one.

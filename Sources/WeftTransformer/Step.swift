@@ -35,7 +35,7 @@ struct Step {
 
   /// hidden = embedding of the token (and of the position); cosines and sines of the position; input of the first layer.
   func embed(_ weights: ModelWeights, _ rotaries: [RotaryEmbedding], first layer: DecoderLayer) {
-    let quantize = layer.attention.readsQuantized(batch.layout)
+    let forms = layer.attention.inputForms(batch.layout)
     worker.slices(batch.rowCount, grain: rowGrain) { rows in
       for row in rows {
         let (hidden, position) = (workspace.hidden.row(row), Int(batch.positions[row]))
@@ -56,7 +56,7 @@ struct Step {
           rotary.fill(table, position: position)
           table += rotary.inverseFrequencies.count * 2
         }
-        normalize(row, into: row, layer.attentionNorm, ResidentNorms.index(0, .attentionInput), quantize)
+        normalize(row, into: row, layer.attentionNorm, ResidentNorms.index(0, .attentionInput), forms)
       }
     }
     worker.barrier(ahead: ahead(layer.attention))
@@ -112,9 +112,8 @@ struct Step {
   /// The inputs that adapters change, computed; nil where none does.
   private func changedInputs(_ group: LinearGroup, _ x: Activations, _ layout: RowLayout) -> ChangedInputs? {
     guard layout.operationCount > 0, let memory = workspace.changedInputs else { return nil }
-    let columns = group.parts.0.weight.columns
     func input(_ part: Int) -> Activations? {
-      group.changesInput(layout, part: part) ? memory[part]?.narrowed(to: columns) : nil
+      group.changesInput(layout, part: part) ? memory[part] : nil
     }
     let changed = ChangedInputs(parts: (input(0), input(1), input(2)))
     guard changed[0] != nil || changed[1] != nil || changed[2] != nil else { return nil }
@@ -153,7 +152,7 @@ struct Step {
         addToHidden(
           row, index, .attentionOutput, layer.attentionOutputNorm, ResidentNorms.index(index, .attentionOutput),
           then: layer.feedForwardNorm,
-          ResidentNorms.index(index, .feedForwardInput), quantize: layer.feedForwardReadsQuantized(batch.layout))
+          ResidentNorms.index(index, .feedForwardInput), forms: layer.feedForwardForms(batch.layout))
       }
     }
     worker.barrier(ahead: ahead(layer.feedForward))
@@ -173,7 +172,7 @@ struct Step {
       multiplyExpertsDown(layer, experts)
       worker.barrier()
     } else if let group = layer.feedForward, let down = layer.down {
-      let memory = workspace.feedForward.narrowed(to: layer.config.intermediateSize)
+      let memory = workspace.feedForward
       multiply(group, memory, workspace.normed, layout: batch.layout)
       let pieces = ActivationPieces(columns: layer.config.intermediateSize, rows: batch.rowCount, grain: rowGrain)
       worker.slices(pieces.count, grain: 1) { claimed in
@@ -190,7 +189,7 @@ struct Step {
           row, index, .feedForwardOutput, layer.feedForwardOutputNorm, ResidentNorms.index(index, .feedForwardOutput),
           then: next?.attentionNorm,
           ResidentNorms.index(index + 1, .attentionInput), isLast: next == nil,
-          quantize: next?.attention.readsQuantized(batch.layout) == true)
+          forms: next?.attention.inputForms(batch.layout) ?? [])
       }
     }
     worker.barrier(ahead: ahead(next?.attention))
@@ -201,7 +200,7 @@ struct Step {
     let count = batch.logitRowCount
     worker.slices(count, grain: 1) { claimed in
       for index in claimed {
-        normalize(Int(batch.logitRows[index]), into: index, norm, ResidentNorms.output, head.readsQuantized(batch.logitLayout))
+        normalize(Int(batch.logitRows[index]), into: index, norm, ResidentNorms.output, head.inputForms(batch.logitLayout))
       }
     }
     worker.barrier(ahead: ahead(head))
@@ -221,7 +220,7 @@ struct Step {
 
   // MARK: - Parts
 
-  /// gate = act(gate) * up, or act(up), for one piece of the rows and columns; quantised where `down` wants it.
+  /// gate = act(gate) * up, or act(up), for one piece of the rows and columns; in the forms that `down` reads.
   @inline(__always)
   func activate(
     _ pieces: ActivationPieces, _ index: Int, _ group: LinearGroup, _ down: LinearGroup, _ memory: Activations,
@@ -229,7 +228,7 @@ struct Step {
   ) {
     let (rows, columns) = (pieces.rows(index), pieces.columns(index))
     let scales = down.scalesInputInPlace(layout)
-    let quantize = down.readsQuantized(layout)
+    let forms = down.inputForms(layout)
     for row in rows {
       let gate = memory.row(row) + columns.lowerBound
       switch config.activation {
@@ -238,9 +237,7 @@ struct Step {
       case .gelu: kernels.gelu(gate, count: columns.count)
       }
       if scales { down.scaleInput(gate - columns.lowerBound, columns: columns, row: row, layout: layout, worker) }
-      if quantize {
-        memory.quantize(row: row, begin: columns.lowerBound, end: columns.upperBound, kernels)
-      }
+      memory.write(forms, row: row, begin: columns.lowerBound, end: columns.upperBound, kernels)
     }
   }
 
@@ -248,7 +245,7 @@ struct Step {
   @inline(__always)
   private func addToHidden(
     _ row: Int, _ layer: Int, _ place: ResidentHidden.Place, _ outputNorm: DecoderLayer.Norm?, _ outputPlace: Int,
-    then inputNorm: DecoderLayer.Norm?, _ inputPlace: Int, isLast: Bool = false, quantize: Bool
+    then inputNorm: DecoderLayer.Norm?, _ inputPlace: Int, isLast: Bool = false, forms: InputForms
   ) {
     let projected = workspace.projected.row(row)
     if let outputNorm { normalize(projected, projected, outputNorm, outputPlace, row, count: config.hiddenSize) }
@@ -256,19 +253,19 @@ struct Step {
     changeAnswer(projected, row, layer, place)
     kernels.add(workspace.hidden.row(row), projected, count: config.hiddenSize)
     if place == .feedForwardOutput { steer(workspace.hidden.row(row), row, layer) }
-    if !isLast { normalize(row, into: row, inputNorm, inputPlace, quantize) }
+    if !isLast { normalize(row, into: row, inputNorm, inputPlace, forms) }
   }
 
   /// normed = norm(hidden), or hidden itself.
   @inline(__always)
-  private func normalize(_ row: Int, into target: Int, _ norm: DecoderLayer.Norm?, _ place: Int, _ quantize: Bool) {
+  private func normalize(_ row: Int, into target: Int, _ norm: DecoderLayer.Norm?, _ place: Int, _ forms: InputForms) {
     let (normed, hidden) = (workspace.normed.row(target), workspace.hidden.row(row))
     if let norm {
       normalize(normed, hidden, norm, place, row, count: config.hiddenSize)
     } else {
       normed.update(from: hidden, count: config.hiddenSize)
     }
-    if quantize { workspace.normed.quantize(row: target, begin: 0, end: config.hiddenSize, kernels) }
+    workspace.normed.write(forms, row: target, begin: 0, end: config.hiddenSize, kernels)
   }
 }
 

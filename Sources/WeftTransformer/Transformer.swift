@@ -27,12 +27,14 @@ package final class Transformer {
   package var workspaceByteCount: Int { workspace.byteCount }
 
   /// Bytes of activations and logits that a transformer of these maxima has.
+  /// - Parameter roundsActivations: as that of its weights.
   package static func workspaceByteCount(
-    config: ModelConfig, maximumRows: Int, maximumLogitRows: Int, maximumDeltaWidth: Int
+    config: ModelConfig, roundsActivations: Bool, maximumRows: Int, maximumLogitRows: Int, maximumDeltaWidth: Int
   ) throws(ModelError) -> Int {
     do {
       return try Workspace.byteCount(
-        config: config, rows: maximumRows, logitRows: maximumLogitRows, deltaWidth: maximumDeltaWidth)
+        config: config, rows: maximumRows, logitRows: maximumLogitRows, deltaWidth: maximumDeltaWidth,
+        forms: InputForms(roundsActivations: roundsActivations))
     } catch { throw .storage(error) }
   }
 
@@ -53,7 +55,8 @@ package final class Transformer {
     rotaries = config.rotaries.map { RotaryEmbedding($0, contextLength: contextLength ?? config.contextLength) }
     do {
       workspace = try Workspace(
-        config: config, rows: maximumRows, logitRows: maximumLogitRows, deltaWidth: maximumDeltaWidth)
+        config: config, rows: maximumRows, logitRows: maximumLogitRows, deltaWidth: maximumDeltaWidth,
+        forms: InputForms(roundsActivations: weights.roundsActivations))
     } catch { throw .storage(error) }
     batch = Batch(maximumRows: 1, maximumSegments: 1)
     program = { [unowned self] worker in self.run(worker) }
@@ -74,7 +77,8 @@ package final class Transformer {
 
   /// Bytes that will be taken when an adapter is reserved for.
   package func adapterWorkspaceByteCount(with adapter: ResidentAdapter) throws(StorageError) -> Int {
-    try workspace.adapterNeeds.union(AdapterNeeds(adapter)).byteCount(config: config, rows: maximumRows)
+    try workspace.adapterNeeds.union(AdapterNeeds(adapter)).byteCount(
+      config: config, rows: maximumRows, roundsActivations: weights.roundsActivations)
   }
 
   /// Takes the memory that steps with this adapter need beyond what every step needs. Call it, between steps, before a

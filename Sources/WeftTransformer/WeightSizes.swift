@@ -12,6 +12,8 @@ package struct WeightSizes: Sendable {
   package let inputGroups: [[WeightSite]]
   /// Packed matrices of every format: how many, and bytes.
   package let packed: [DType: (count: Int, byteCount: Int)]
+  /// Whether products may round their activations to bf16.
+  package let allowsRounding: Bool
   /// Bytes of transposed copies.
   package let transposedBytes: Int
   /// Bytes of norms and biases.
@@ -26,12 +28,16 @@ package struct WeightSizes: Sendable {
     shape = sources.shape
     inputGroups = sources.groups
     var packed: [DType: (count: Int, byteCount: Int)] = [:]
-    for source in sources.distinctSites.compactMap({ sources.matrices[$0] }) {
+    var allowsRounding = false
+    for site in sources.distinctSites {
+      guard let source = sources.matrices[site] else { continue }
+      if source.tensor.dtype == .bf16 && !site.isScore { allowsRounding = true }
       let bytes = PackedMatrix.room(for: source.tensor)
       packed[source.tensor.dtype, default: (0, 0)].count += 1
       packed[source.tensor.dtype, default: (0, 0)].byteCount += bytes
     }
     self.packed = packed
+    self.allowsRounding = allowsRounding
     transposedBytes = sources.transposedBytes
     vectorBytes = sources.vectors.reduce(0) { $0 + $1.bytes.count }
     mappedBytes = sources.mapped.reduce(0) { $0 + $1.byteCount }

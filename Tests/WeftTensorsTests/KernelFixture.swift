@@ -74,16 +74,21 @@ extension Tensor {
   }
 }
 
-/// Activations in the form that a matrix of `dtype` reads, with the gaps between rows poisoned.
+/// Activations in a form that matrices read, with the gaps between rows poisoned.
 struct ActivationRows {
   let storage: Storage
   let stride: Int
-  /// The same rows as plain floats: what they stand for after any rounding to int8.
+  /// The same rows as plain floats: what they stand for after any rounding.
   let values: [Float]
 
-  init(_ floats: [Float], columns: Int, for dtype: DType, padding: Int, kernels: Kernels) throws {
+  init(_ floats: [Float], columns: Int, as form: InputForm, padding: Int, kernels: Kernels) throws {
     let rows = floats.count / columns
-    let used = dtype.isQuantized ? columns / 32 * quantizedBlockBytes : columns * 4
+    let used =
+      switch form {
+      case .floats: columns * 4
+      case .blocks: columns / 32 * quantizedBlockBytes
+      case .rounded: columns * 2
+      }
     stride = used + padding
     storage = try Storage(byteCount: rows * stride)
     memset(storage.base, 0xFF, rows * stride)
@@ -91,15 +96,21 @@ struct ActivationRows {
     for row in 0..<rows {
       let target = storage.base + row * stride
       let source = Array(floats[row * columns..<(row + 1) * columns])
-      guard dtype.isQuantized else {
+      switch form {
+      case .floats:
         target.copyMemory(from: source, byteCount: columns * 4)
         values += source
-        continue
-      }
-      kernels.quantize(target, source, begin: 0, end: columns)
-      for column in 0..<columns {
-        let block = target + column / 32 * quantizedBlockBytes
-        values.append((block + 32).load(as: Float.self) * Float((block + column % 32).load(as: Int8.self)))
+      case .blocks:
+        kernels.quantize(target, source, begin: 0, end: columns)
+        for column in 0..<columns {
+          let block = target + column / 32 * quantizedBlockBytes
+          values.append((block + 32).load(as: Float.self) * Float((block + column % 32).load(as: Int8.self)))
+        }
+      case .rounded:
+        kernels.round(target, source, begin: 0, end: columns)
+        for column in 0..<columns {
+          values.append(Float(bitPattern: UInt32((target + column * 2).load(as: UInt16.self)) << 16))
+        }
       }
     }
     self.values = values

@@ -19,7 +19,7 @@ struct MatmulAccuracyTests {
     let matrix = try PackedMatrix(tensor, pool: ThreadPool(threads: 1))
     let scalar = Kernels(isa: .scalar)
     let floats = generator.floats(count * columns)
-    let x = try ActivationRows(floats, columns: columns, for: dtype, padding: 0, kernels: scalar)
+    let x = try ActivationRows(floats, columns: columns, as: matrix.view.inputForm, padding: 0, kernels: scalar)
     var y = [Float](repeating: 0, count: count * 32)
     withExtendedLifetime((matrix, x)) {
       scalar.multiply(

@@ -33,7 +33,7 @@ struct MatmulKernelTests {
         // The first two rows have the largest sums.
         return index < columns ? 1 : index < 2 * columns ? -1 : [-1, 1].randomElement(using: &generator)!
       }
-      x = try ActivationRows(floats, columns: columns, for: dtype, padding: padding, kernels: scalar)
+      x = try ActivationRows(floats, columns: columns, as: matrix.view.inputForm, padding: padding, kernels: scalar)
       yStride = tiles * 16 + 7
       before = generator.floats((mostRows + 1) * yStride)
       expected = [false, true].map { accumulate in
@@ -106,7 +106,7 @@ struct MatmulKernelTests {
   @Test(arguments: availableTiers) func roundedActivations(isa: ISA) throws {
     for (index, columns) in [1, 2, 3, 17, 100, 1030].enumerated() {
       let product = try Product(.bf16, tiles: 5, columns: columns, padding: 12, roundsInput: true, seed: UInt64(index))
-      #expect(product.matrix.view.roundsInput)
+      #expect(product.matrix.view.inputForm == .rounded)
       for tiles in [0..<5, 1..<4] { Self.expectScalarBits(product, Kernels(isa: isa), tiles: tiles, "\(columns) columns") }
     }
   }

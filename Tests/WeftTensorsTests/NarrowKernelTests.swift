@@ -90,7 +90,7 @@ struct NarrowKernelTests {
       for row in 0..<Self.mostRows {
         let u = try ActivationRows(
           (0..<(rank + 31) / 32 * 32).map { $0 < rank ? product.u[row * product.uStride + $0] : 0 },
-          columns: (rank + 31) / 32 * 32, for: dtype, padding: 0, kernels: Kernels(isa: .scalar)
+          columns: (rank + 31) / 32 * 32, as: dtype.isQuantized ? .blocks : .floats, padding: 0, kernels: Kernels(isa: .scalar)
         ).values
         for r in 0..<product.tensor.rows {
           var sum = Double(product.before[row * product.yStride + r])

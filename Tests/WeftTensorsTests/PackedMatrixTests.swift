@@ -9,10 +9,10 @@ struct PackedMatrixTests {
   /// A row of activations that stands for exactly 1 at `column` and 0 elsewhere.
   static func unit(_ column: Int, of matrix: MatrixView) throws -> Storage {
     let columns = matrix.columns
-    guard matrix.wantsQuantizedInput else {
+    guard matrix.inputForm == .blocks else {
       return try Tensor((0..<columns).map { $0 == column ? 1 : 0 }, shape: [columns]).storage
     }
-    let row = try Storage(byteCount: MatrixView.quantizedRowBytes(columns: columns))
+    let row = try Storage(byteCount: MatrixView.rowBytes(.blocks, columns: columns))
     for index in row.bytes.indices { row.bytes[index] = 0 }
     let block = row.base + column / 32 * quantizedBlockBytes
     block.storeBytes(of: 1, toByteOffset: column % 32, as: Int8.self)
@@ -92,12 +92,14 @@ struct PackedMatrixTests {
     let tensor = try Tensor.random(dtype, rows: 20, columns: 512, using: &generator)
     let matrix = try PackedMatrix(tensor, pool: ThreadPool(threads: 1))
     #expect(matrix.byteCount == 32 * 512 / dtype.blockElements * (packedBlockBytes[dtype] ?? dtype.blockBytes))
-    #expect(matrix.view.wantsQuantizedInput == dtype.isQuantized)
+    #expect(matrix.view.inputForm == (dtype.isQuantized ? .blocks : .floats))
   }
 
-  @Test func quantizedRowsAreWholeCacheLines() {
-    for (columns, bytes) in [(0, 0), (32, 64), (64, 128), (96, 192), (256, 448), (4096, 6656)] {
-      #expect(MatrixView.quantizedRowBytes(columns: columns) == bytes)
+  @Test func rowsAreWholeCacheLines() {
+    for (columns, blocks, rounded) in [(0, 0, 0), (32, 64, 64), (64, 128, 128), (96, 192, 192), (256, 448, 512), (4096, 6656, 8192)] {
+      #expect(MatrixView.rowBytes(.blocks, columns: columns) == blocks)
+      #expect(MatrixView.rowBytes(.rounded, columns: columns) == rounded)
+      #expect(MatrixView.rowBytes(.floats, columns: columns) == columns * 4)
     }
   }
 }

@@ -87,4 +87,25 @@ struct QuantizeKernelTests {
       #expect(found == Self.expected(row, begin: 0, end: row.count), "\(blocks) blocks")
     }
   }
+
+  /// To bf16 as tensors are rounded, in the columns that were asked for and nowhere else.
+  @Test(arguments: availableTiers) func rounding(isa: ISA) throws {
+    let kernels = Kernels(isa: isa)
+    let halves: [Float] = [0x1.01p0, 0x1.03p0, 0x1.0100_02p0, -0x1.01p0, .greatestFiniteMagnitude, .leastNonzeroMagnitude]
+    let row = Self.row + halves + [.infinity, -.infinity, .nan, Float(bitPattern: 0x7F80_0001), -0.0, 1]
+    let rounded = try Tensor(rounding: row, shape: [row.count], to: .bf16)
+    let expected = (0..<row.count).map { rounded.storage.bytes.load(fromByteOffset: $0 * 2, as: UInt16.self) }
+    for (begin, end) in [(0, row.count), (1, 20), (33, 64), (row.count - 3, row.count), (5, 5)] {
+      var found = [UInt16](repeating: 0xA5A5, count: row.count)
+      found.withUnsafeMutableBytes { kernels.round($0.baseAddress!, row, begin: begin, end: end) }
+      for index in row.indices {
+        guard begin..<end ~= index else {
+          #expect(found[index] == 0xA5A5)
+          continue
+        }
+        let isNaN = row[index].isNaN
+        #expect(isNaN ? found[index] & 0x7FFF > 0x7F80 : found[index] == expected[index], "\(row[index])")
+      }
+    }
+  }
 }

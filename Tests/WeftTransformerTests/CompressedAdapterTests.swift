@@ -89,7 +89,7 @@ struct CompressedAdapterTests {
   private static func rounded(_ x: [Float], _ kernels: Kernels) -> [Float] {
     let count = (x.count + 31) / 32 * 32
     let padded = x + [Float](repeating: 0, count: count - x.count)
-    var bytes = [UInt32](repeating: 0, count: MatrixView.quantizedRowBytes(columns: count) / 4)
+    var bytes = [UInt32](repeating: 0, count: MatrixView.rowBytes(.blocks, columns: count) / 4)
     return bytes.withUnsafeMutableBytes { bytes in
       kernels.quantize(bytes.baseAddress!, padded, begin: 0, end: count)
       return x.indices.map { index in

@@ -80,6 +80,13 @@ static void products(const weight_format *f) {
         }
         expect(memcmp(q, other, n * step) == 0, "quantize_q8", cols, n, 0);
         in = q;
+      } else if (f->scalar == scalar.matmul_bf16_dot) {
+        for (size_t r = 0; r < n; r++) {
+          scalar.round_bf16((void *)((char *)q + r * step), x + r * cols, 0, cols);
+          neon.round_bf16((void *)((char *)other + r * step), x + r * cols, 0, cols);
+        }
+        expect(memcmp(q, other, n * step) == 0, "round_bf16", cols, n, 0);
+        in = q;
       } else {
         step = cols * 4;
       }

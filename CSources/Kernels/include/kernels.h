@@ -43,7 +43,8 @@ typedef struct weft_block_q8 {
 // for rows t in [0, n) and the output rows r of tiles [tile_begin, tile_end).
 //   y         f32, row t at y + t * y_stride (floats). All 16 rows of every tile are written: pad y to whole tiles.
 //   w         packed by weft_pack of the same format.
-//   x         row t at (char *)x + t * x_stride (bytes): f32 [cols] for float formats; else a row made by quantize_q8.
+//   x         row t at (char *)x + t * x_stride (bytes): f32 [cols] for float formats; else a row made by quantize_q8 (of
+//             matmul_bf16_dot: by round_bf16).
 //   cols      columns of W; a multiple of 32, and of the format's block in files.
 // Float formats: acc = fma(W[r, c], x[c], acc) for c = 0, 1, ... in f32.
 // Quantised formats, blocks of 32 columns in order (v, d, s, e, m: formats/quantized.h; the scale s d is exact in f32):
@@ -93,8 +94,8 @@ typedef struct weft_attention_task {
   X(matmul_f32, void, WEFT_MATMUL)                                                                                             \
   X(matmul_f16, void, WEFT_MATMUL)                                                                                             \
   X(matmul_bf16, void, WEFT_MATMUL)                                                                                            \
-  /* bf16 weights of a base: x is rounded to bf16 too, to nearest even. Columns in pairs, the later one of each first: */      \
-  /* acc = fma(W[r, 2 i], x[2 i], fma(W[r, 2 i + 1], x[2 i + 1], acc)). Numbers below 2^-126 may count as 0. */                \
+  /* bf16 weights of a base: a row of x is bf16 too, made by round_bf16. Columns in pairs, the later one of each first:        \
+     acc = fma(W[r, 2 i], x[2 i], fma(W[r, 2 i + 1], x[2 i + 1], acc)). Numbers below 2^-126 may count as 0. */                \
   X(matmul_bf16_dot, void, WEFT_MATMUL)                                                                                        \
   X(matmul_q8_0, void, WEFT_MATMUL)                                                                                            \
   X(matmul_q4_0, void, WEFT_MATMUL)                                                                                            \
@@ -125,6 +126,8 @@ typedef struct weft_attention_task {
      q = round-to-even(x * 127 / max|x|), or 0 where max|x| <= 2^-120 (127 / max|x| could be infinite). begin and end are      \
      multiples of 32. */                                                                                                       \
   X(quantize_q8, void, (weft_block_q8 *xq, const float *x, size_t begin, size_t end))                                          \
+  /* Columns [begin, end) of one row of activations to bf16, to nearest even; NaN stays NaN. */                                \
+  X(round_bf16, void, (uint16_t *xr, const float *x, size_t begin, size_t end))                                                \
   /* y[i] = w[i] x[i] / sqrt(mean(x^2) + eps), i in [0, n); y may be x. Zhang & Sennrich 2019. */                              \
   X(rms_norm, void, (float *y, const float *x, const float *w, size_t n, float eps))                                           \
   /* y[i] = w[i] (x[i] - mean(x)) / sqrt(var(x) + eps) + b[i]; y may be x, b may be NULL. Ba et al. 2016. */                   \

@@ -41,20 +41,21 @@ void matmul_bf16__scalar(float *y, size_t y_stride, const void *w, const void *x
   matmul_float(y, y_stride, w, 2, load_bf16, x, x_stride, cols, tile_begin, tile_end, n, accumulate);
 }
 
-// The value that bf16 has for x: to nearest even.
-static float rounded(float x) { return bf16_to_f32(f32_to_bf16(x)); }
+void round_bf16__scalar(uint16_t *xr, const float *x, size_t begin, size_t end) {
+  for (size_t c = begin; c < end; c++) xr[c] = f32_to_bf16(x[c]);
+}
 
 void matmul_bf16_dot__scalar WEFT_MATMUL {
   for (size_t t = tile_begin; t < tile_end; t++) {
     const uint16_t *tile = (const uint16_t *)w + t * cols * WEFT_TILE;
     for (size_t row = 0; row < n; row++) {
-      const float *xr = (const float *)((const char *)x + row * x_stride);
+      const uint16_t *xr = (const uint16_t *)((const char *)x + row * x_stride);
       float *out = y + row * y_stride + t * WEFT_TILE;
       for (size_t lane = 0; lane < WEFT_TILE; lane++) {
         float acc = accumulate ? out[lane] : 0;
         for (size_t c = 0; c < cols; c += 2) {
-          if (c + 1 < cols) acc = fmaf(load_bf16(tile, (c + 1) * WEFT_TILE + lane), rounded(xr[c + 1]), acc);
-          acc = fmaf(load_bf16(tile, c * WEFT_TILE + lane), rounded(xr[c]), acc);
+          if (c + 1 < cols) acc = fmaf(load_bf16(tile, (c + 1) * WEFT_TILE + lane), load_bf16(xr, c + 1), acc);
+          acc = fmaf(load_bf16(tile, c * WEFT_TILE + lane), load_bf16(xr, c), acc);
         }
         out[lane] = acc;
       }

@@ -1,34 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Products of bf16 weights with activations that are rounded to bf16, two columns in one instruction where the processor has it: a
-// tier with HAS_BF16_DOT 1. The others compute the same sums, to the bit, with two. Include inside a target region.
+// Products of bf16 weights with bf16 activations, two columns in one instruction where the processor has it: a tier with HAS_BF16_DOT 1.
+// The others compute the same sums, to the bit, with two. Include inside a target region.
 
-// What is broadcast for one column, or for two: activations in bf16, or as floats with zeros below.
+// What is broadcast for one column, or for two: activations in bf16, or as the same floats.
 #if HAS_BF16_DOT
 typedef uint16_t bf16_activation;
 #else
 typedef float bf16_activation;
 #endif
-
-enum {
-  DOT_ROWS = 2 * ROWS,         // rows that are rounded together
-  DOT_COLUMNS = 512,           // and columns of that many rows: 24 KiB in bf16; fewer rows, more columns
-  DOT_CAPACITY = DOT_ROWS * DOT_COLUMNS,
-};
-
-// To nearest even; NaN stays NaN.
-INLINE void round_to_bf16(bf16_activation *out, const float *x, size_t n) {
-  for (size_t c = 0; c < n; c++) {
-    uint32_t bits;
-    memcpy(&bits, x + c, 4);
-    const uint32_t rounded = (bits & 0x7fffffff) > 0x7f800000 ? bits | 0x400000 : bits + 0x7fff + (bits >> 16 & 1);
-#if HAS_BF16_DOT
-    out[c] = (uint16_t)(rounded >> 16);
-#else
-    const uint32_t high = rounded & 0xffff0000;
-    memcpy(out + c, &high, 4);
-#endif
-  }
-}
 
 // acc += the columns c and c + 1 of a tile times those of each row; the later column first, as the instruction has it.
 INLINE void multiply_two_columns(vf16 (*acc)[ROWS], const char *w, size_t tile_bytes, const bf16_activation *x, size_t x_stride,
@@ -103,26 +82,47 @@ INLINE void matmul_bf16_strip(float *y, size_t y_stride, const char *w, size_t t
 #undef STEP
 }
 
+// All tiles times all rows.
+INLINE void matmul_bf16_strips(float *y, size_t y_stride, const char *w, size_t tile_bytes, const bf16_activation *x,
+                               size_t x_stride, size_t cols, size_t tile_begin, size_t tile_end, size_t n, int accumulate) {
+  size_t t = tile_begin;
+  for (; n == 1 && t + TILES * 2 <= tile_end; t += TILES * 2)
+    matmul_bf16_block(y + t * WEFT_TILE, y_stride, w + t * tile_bytes, tile_bytes, x, x_stride, cols, accumulate, 1, TILES * 2, 1);
+  for (; t + TILES <= tile_end; t += TILES)
+    matmul_bf16_strip(y + t * WEFT_TILE, y_stride, w + t * tile_bytes, tile_bytes, x, x_stride, cols, n, accumulate, TILES);
+  for (; t < tile_end; t++)
+    matmul_bf16_strip(y + t * WEFT_TILE, y_stride, w + t * tile_bytes, tile_bytes, x, x_stride, cols, n, accumulate, 1);
+}
+
+#if HAS_BF16_DOT
 void NAME(matmul_bf16_dot) WEFT_MATMUL {
-  const size_t tile_bytes = cols * WEFT_TILE * 2;
-  bf16_activation rounded[DOT_CAPACITY] __attribute__((aligned(64)));
-  for (size_t row = 0; row < n; row += DOT_ROWS) {
-    const size_t rows = n - row < DOT_ROWS ? n - row : DOT_ROWS, span = DOT_CAPACITY / rows / 64 * 64;
+  for (size_t row = 0, step = rows_in_cache(x_stride); row < n; row += step)
+    matmul_bf16_strips(y + row * y_stride, y_stride, w, cols * WEFT_TILE * 2, (const uint16_t *)((const char *)x + row * x_stride),
+                       x_stride / 2, cols, tile_begin, tile_end, n - row < step ? n - row : step, accumulate);
+}
+#else
+enum {
+  WIDENED_ROWS = 2 * ROWS,         // rows of activations that are made floats together
+  WIDENED_COLUMNS = 512,           // and columns of that many rows: 48 KiB with twelve; fewer rows, more columns
+  WIDENED = WIDENED_ROWS * WIDENED_COLUMNS,
+};
+
+void NAME(matmul_bf16_dot) WEFT_MATMUL {
+  float wide[WIDENED] __attribute__((aligned(64)));
+  for (size_t row = 0; row < n; row += WIDENED_ROWS) {
+    const size_t rows = n - row < WIDENED_ROWS ? n - row : WIDENED_ROWS, span = WIDENED / rows / 64 * 64;
     for (size_t first = 0; first < cols; first += span) {
       const size_t count = cols - first < span ? cols - first : span;
-      for (size_t r = 0; r < rows; r++)
-        round_to_bf16(rounded + r * span, (const float *)((const char *)x + (row + r) * x_stride) + first, count);
-      const char *columns = (const char *)w + first * WEFT_TILE * 2;
-      float *out = y + row * y_stride;
-      const int more = accumulate || first > 0;
-      size_t t = tile_begin;
-      for (; rows == 1 && t + TILES * 2 <= tile_end; t += TILES * 2)
-        matmul_bf16_block(out + t * WEFT_TILE, y_stride, columns + t * tile_bytes, tile_bytes, rounded, span, count, more, 1,
-                          TILES * 2, 1);
-      for (; t + TILES <= tile_end; t += TILES)
-        matmul_bf16_strip(out + t * WEFT_TILE, y_stride, columns + t * tile_bytes, tile_bytes, rounded, span, count, rows, more, TILES);
-      for (; t < tile_end; t++)
-        matmul_bf16_strip(out + t * WEFT_TILE, y_stride, columns + t * tile_bytes, tile_bytes, rounded, span, count, rows, more, 1);
+      for (size_t r = 0; r < rows; r++) {
+        const uint16_t *in = (const uint16_t *)((const char *)x + (row + r) * x_stride) + first;
+        for (size_t c = 0; c < count; c++) {
+          const uint32_t bits = (uint32_t)in[c] << 16;
+          memcpy(wide + r * span + c, &bits, 4);
+        }
+      }
+      matmul_bf16_strips(y + row * y_stride, y_stride, (const char *)w + first * WEFT_TILE * 2, cols * WEFT_TILE * 2, wide, span,
+                         count, tile_begin, tile_end, rows, accumulate || first > 0);
     }
   }
 }
+#endif

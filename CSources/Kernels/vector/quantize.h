@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Activations to int8 blocks. Included by a tier, which defines NAME, inside its target region.
+// Activations to int8 blocks and to bf16. Included by a tier, which defines NAME, inside its target region.
 //
 // A block alone would wait for one lane's largest, for a division and for two sums, one step after the other. Four at a time
 // share these steps.
@@ -70,4 +70,13 @@ void NAME(quantize_q8)(weft_block_q8 *xq, const float *x, size_t begin, size_t e
   for (; c + 4 * WEFT_BLOCK <= end; c += 4 * WEFT_BLOCK) quantize_blocks(xq + c / WEFT_BLOCK, x + c, 4);
   for (; c + 2 * WEFT_BLOCK <= end; c += 2 * WEFT_BLOCK) quantize_blocks(xq + c / WEFT_BLOCK, x + c, 2);
   if (c < end) quantize_blocks(xq + c / WEFT_BLOCK, x + c, 1);
+}
+
+void NAME(round_bf16)(uint16_t *restrict xr, const float *restrict x, size_t begin, size_t end) {
+  for (size_t c = begin; c < end; c++) {
+    uint32_t bits;
+    memcpy(&bits, x + c, 4);
+    const uint32_t rounded = (bits & 0x7fffffff) > 0x7f800000 ? bits | 0x400000 : bits + 0x7fff + (bits >> 16 & 1);
+    xr[c] = (uint16_t)(rounded >> 16);
+  }
 }

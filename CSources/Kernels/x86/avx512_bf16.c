@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include "../tiers.h"
+#include "../vector/rows_in_cache.h"
 
 void matmul_bf16_dot__avx512_bf16 WEFT_MATMUL;
 

@@ -69,7 +69,7 @@ struct LinearGroup {
   func pieces(_ layout: RowLayout, threads: Int) -> (count: Int, grain: Int) {
     let tiles = tileCount
     let fair = threads == 1 ? tiles : max(4, (tiles / (threads * 8) + 3) / 4 * 4)
-    let grain = layout.rowCount > Step.fewRows && (layout.entryCount > 0 || parts.0.bias != nil) ? min(fair, 16) : fair
+    let grain = layout.rowCount > Step.fewRows && (layout.entryCount > 0 || parts.0.bias != nil) ? min(fair, 32) : fair
     return ((tiles + grain - 1) / grain, grain)
   }
 

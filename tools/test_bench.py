@@ -71,6 +71,9 @@ class FakeWatch:
     def wait(self, seconds):
         return True
 
+    def reads(self, threads):
+        return 4e10 * threads
+
     def judge(self, usage):
         return self.objections.pop(0) if self.objections else None
 
@@ -108,6 +111,7 @@ class RoundsTests(unittest.TestCase):
 
     def test_disturbed_pairs_are_measured_again(self):
         result, contestants = self.measure(FakeWatch([None, "a", "b"]))
+        self.assertEqual(result["rounds"][0]["read_bytes_per_second"], 4e10)
         self.assertEqual((result["status"], contestants[0].count, contestants[1].count), ("measured", 5, 5))
         self.assertEqual([pair["because"] for pair in result["rejected"]], ["a", "b"])
         self.assertEqual(result["ratios"]["prefill_tokens_per_second"], 2)
@@ -139,7 +143,7 @@ class DeriveTests(unittest.TestCase):
         """Cells of one group with two rounds each; figures by name: (weft, llama.cpp) in every round."""
         found = []
         for cell in cells.group(suite, "135m", "q8_0", 1):
-            pairs = [{"round": number, **{engine: value for engine, value in zip(("weft", "llama_cpp"), values) if value}}
+            pairs = [{"round": number, "read_bytes_per_second": 4e10, **{engine: value for engine, value in zip(("weft", "llama_cpp"), values) if value}}
                      for number, values in enumerate(figures(cell))]
             found.append({"key": cell.key, "cell": cell.described(), "status": "measured", "rounds": pairs, "rejected": []})
         derive.derive(found, COSTS, ROOFLINE)

@@ -48,7 +48,8 @@ struct EngineSizes {
     roundsActivations = weights.allowsRounding && !options.f32Activations
     do {
       workspaceBytes = try Transformer.workspaceByteCount(
-        config: config, roundsActivations: roundsActivations, maximumRows: rows, maximumLogitRows: logitRows, maximumDeltaWidth: deltaWidth)
+        config: config, roundsActivations: roundsActivations, maximumRows: rows, maximumLogitRows: logitRows,
+        maximumDeltaWidth: deltaWidth)
     } catch { throw EngineError(error) }
   }
 }

@@ -96,7 +96,9 @@ struct PackedMatrixTests {
   }
 
   @Test func rowsAreWholeCacheLines() {
-    for (columns, blocks, rounded) in [(0, 0, 0), (32, 64, 64), (64, 128, 128), (96, 192, 192), (256, 448, 512), (4096, 6656, 8192)] {
+    for (columns, blocks, rounded) in [
+      (0, 0, 0), (32, 64, 64), (64, 128, 128), (96, 192, 192), (256, 448, 512), (4096, 6656, 8192),
+    ] {
       #expect(MatrixView.rowBytes(.blocks, columns: columns) == blocks)
       #expect(MatrixView.rowBytes(.rounded, columns: columns) == rounded)
       #expect(MatrixView.rowBytes(.floats, columns: columns) == columns * 4)

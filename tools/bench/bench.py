@@ -8,7 +8,7 @@
     make bench -- --suite all --shapes all --against llama-cpp --resume
 
 Suites are base, adapters (0, 1 and 4 active, f16 and ternary, and a change between two tokens), batch (1 to 16 sequences together,
-and 8 with 8 adapters) and context (decode behind up to 16,384 tokens, and their prefill).
+and 8 with 8 adapters, f16 and ternary) and context (decode behind up to 16,384 tokens, and their prefill).
 
 Every cell is measured in rounds, Weft and llama.cpp in turn, each once after an uncounted repetition. A probe before and after
 each pair says whether the machine was free; if not, the pair is measured again, and a cell that is disturbed too often has no
@@ -68,7 +68,7 @@ def parsed(words):
 def write_packs(arguments):
     """Ternary packs of the adapters, by Weft."""
     for shape in arguments.shapes:
-        for number in range(4):
+        for number in range(8):
             folder = FILES / f"{shape}-adapter-{number}"
             pack = FILES / f"{shape}-adapter-{number}-ternary.weft"
             if not pack.exists():
@@ -83,7 +83,7 @@ def main():
     subprocess.run(
         [sys.executable, HERE / "synthetic.py", "--output", FILES, "--shapes", ",".join(arguments.shapes),
          "--formats", ",".join(arguments.formats)], check=True)
-    if "adapters" in arguments.suite:
+    if {"adapters", "batch"} & set(arguments.suite):
         write_packs(arguments)
     contestants = [engines.Weft(arguments.weft, FILES, arguments.isa)]
     if arguments.against:

@@ -67,7 +67,7 @@ def adapters(**place):
 def batch(**place):
     sizes = dict(prefill=32, decode=32, **place)
     return [Cell("batch", sequences=count, **sizes) for count in (1, 2, 4, 8, 16)] + [
-        Cell("batch", sequences=8, adapters=8, different=True, **sizes)]
+        Cell("batch", sequences=8, adapters=8, different=True, factors=factors, **sizes) for factors in ("f16", "ternary")]
 
 
 def context(**place):

@@ -45,19 +45,20 @@ def peak(roofline, isa, kind):
 
 
 def limits(result, costs, roofline):
-    """Shares of bandwidth and of peak."""
+    """Shares of bandwidth and of peak. Bandwidth is what was measured around the same pair."""
     cell, ours = result["cell"], result["medians"].get("weft", {})
     found = {}
-    bandwidth = roofline["read_bytes_per_second"].get(str(cell["threads"]))
-    if bandwidth and cell["sequences"] == 1 and not cell["context"] and "decode_tokens_per_second" in ours:
-        found["bandwidth_share"] = costs["bytes"] * ours["decode_tokens_per_second"] / bandwidth
+    shares = [costs["bytes"] * pair["weft"]["decode_tokens_per_second"] / pair["read_bytes_per_second"] for pair in result["rounds"]
+              if "read_bytes_per_second" in pair and "decode_tokens_per_second" in pair.get("weft", {})]
+    if shares and cell["sequences"] == 1 and not cell["context"]:
+        found["bandwidth_share"] = statistics.median(shares)
     best = peak(roofline, result.get("isa"), cell["format"])
     if best and "prefill_tokens_per_second" in ours:
         found["peak_share"] = costs["macs"] * ours["prefill_tokens_per_second"] / (best * cell["threads"])
     return found
 
 
-def comparisons(result, group, costs, roofline):
+def comparisons(result, group, costs):
     """Beside the cell of the same group that has no adapters, one sequence, or a short context."""
     cell, rounds = result["cell"], result["rounds"]
     found = {}
@@ -77,13 +78,13 @@ def comparisons(result, group, costs, roofline):
             found["of_same_batch"] = beside(rounds, reference(sequences=cell["sequences"], adapters=0), "decode_tokens_per_second")
     if cell["suite"] == "context":
         short = [other for other in group if other["cell"]["context"] < cell["context"]]
-        bandwidth = roofline["read_bytes_per_second"].get(str(cell["threads"]))
-        if short and bandwidth and "weft" in result["medians"]:
+        reads = [pair["read_bytes_per_second"] for pair in rounds if "read_bytes_per_second" in pair]
+        if short and reads and "weft" in result["medians"]:
             first = min(short, key=lambda other: other["cell"]["context"])
             times = [other["medians"].get("weft", {}).get("step_milliseconds") for other in (result, first)]
             tokens = cell["context"] - first["cell"]["context"]
             if None not in times:
-                found["attention_over_kv_read"] = (times[0] - times[1]) / 1e3 * bandwidth / (tokens * costs["kv_bytes"])
+                found["attention_over_kv_read"] = (times[0] - times[1]) / 1e3 * statistics.median(reads) / (tokens * costs["kv_bytes"])
     return {key: value for key, value in found.items() if value is not None}
 
 
@@ -100,4 +101,4 @@ def derive(results, costs, roofline):
     for group in groups.values():
         for result in group:
             cost = costs[f"{result['cell']['shape']}-{result['cell']['format']}"]
-            result["derived"] = limits(result, cost, roofline) | comparisons(result, group, cost, roofline)
+            result["derived"] = limits(result, cost, roofline) | comparisons(result, group, cost)

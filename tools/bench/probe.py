@@ -106,6 +106,12 @@ class Watch:
             time.sleep(1)
         return True
 
+    def reads(self, threads):
+        """Bytes per second that so many threads read now."""
+        command = [self.program, "--reads", str(threads)]
+        found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        return found["read_bytes_per_second"][str(threads)]
+
     def judge(self, usage):
         """What is to be said against what was measured since `usage` was made; None for nothing."""
         share, after = usage.foreign_share(), self.slowdown()

@@ -3,6 +3,7 @@
 //
 //   cc -O2 -pthread -o roofline tools/bench/roofline.c
 //   roofline [THREADS ...]     reads with so many threads (default: 1, and one for every processor); peaks of one processor
+//   roofline --reads [...]     the same without peaks: half a second
 //   roofline --probe           how long the same short work takes now, on every processor: whether somebody else is there
 //
 // Reads: every thread sums a part of its own, 256 MB by 64-byte lines, with software prefetch; the best of several prefetch
@@ -179,6 +180,8 @@ int main(int count, char **words) {
   find_processors();
   if (count == 2 && strcmp(words[1], "--probe") == 0) return probe(), 0;
   int threads[MOST_THREADS] = {1, processor_count}, cases = processor_count > 1 ? 2 : 1;
+  const int only_reads = count > 1 && strcmp(words[1], "--reads") == 0;
+  if (only_reads) count--, words++;
   if (count > 1) {
     for (cases = 0; cases < count - 1 && cases < MOST_THREADS; cases++) {
       threads[cases] = atoi(words[cases + 1]);
@@ -192,7 +195,7 @@ int main(int count, char **words) {
   for (int i = 0; i < cases; i++) printf("%s\"%d\": %.4g", i ? ", " : "", threads[i], bandwidth(threads[i]));
   printf("}");
   pin(0);
-  for (int i = 0; i < PEAKS; i++) print_peak(peaks[i].name, peaks[i].has() ? peak(peaks[i].run) : 0);
+  for (int i = 0; i < PEAKS && !only_reads; i++) print_peak(peaks[i].name, peaks[i].has() ? peak(peaks[i].run) : 0);
   printf("}\n");
   return 0;
 }

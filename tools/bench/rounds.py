@@ -18,12 +18,16 @@ def measure_pair(cell, contestants, watch, first):
     """One result of each engine, the `first` one first; and what is to be said against them, or None."""
     if not watch.wait(PATIENCE):
         return {}, "the machine was not free before it"
+    before = watch.reads(cell.threads)
     usage, pair = probe.Usage(), {}
     for index in range(len(contestants)):
         engine = contestants[(first + index) % len(contestants)]
         if engine.name == "weft" or cell.for_llama_cpp:
             pair[engine.name] = engine.measure(cell)
-    return pair, watch.judge(usage)
+    objection = watch.judge(usage)
+    # The host's other guests share the memory: what it gave around this pair, and the better of two looks.
+    pair["read_bytes_per_second"] = max(before, watch.reads(cell.threads))
+    return pair, objection
 
 
 def measure_cell(cell, result, number, contestants, watch):
@@ -37,7 +41,7 @@ def measure_cell(cell, result, number, contestants, watch):
             return
         if objection is None:
             result["rounds"].append({"round": number, **pair})
-            progress(f"{cell.key}, round {number + 1}: " + "; ".join(f"{name} {text(found)}" for name, found in pair.items()))
+            progress(f"{cell.key}, round {number + 1}: " + "; ".join(f"{engine.name} {text(pair[engine.name])}" for engine in contestants if engine.name in pair))
             return
         result["rejected"].append({"round": number, "because": objection})
         progress(f"{cell.key}, round {number + 1}: disturbed, {objection}")

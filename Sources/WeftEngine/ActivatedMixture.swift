@@ -21,7 +21,7 @@ struct ActivatedMixture {
   let isInvoked: Bool
   let identity: KVIdentity
   /// What events and results call it.
-  let description: AdapterMixture
+  let canonical: AdapterMixture
 
   static let base = ActivatedMixture(mixture: .base, adapters: [])
 
@@ -38,7 +38,7 @@ struct ActivatedMixture {
     gateAdapter = adapters.first { $0.resident.needsGates }
     readsWholePrompts = adapters.contains { $0.readsWholePrompts }
     isInvoked = adapters.contains { $0.isInvoked }
-    description = AdapterMixture(mixture)
+    canonical = AdapterMixture(mixture)
     identity = mixture == .base ? .base : KVIdentity([.init(mixture: mixture, versions: adapters.map(\.version))])
   }
 

@@ -65,6 +65,7 @@ struct AdapterPool {
   /// in use. Throws when that is not enough. Changes nothing.
   mutating func victims(for prepared: PreparedAdapter) throws(EngineError) -> [String] {
     guard let budget else { return [] }
+    forgetActivations()
     let others = names.filter { $0 != prepared.name }
     let replaced = isInUse(prepared.name) ? entries[prepared.name]?.loaded.byteCount ?? 0 : 0
     let kept = retiredInUse().reduce(0) { $0 + $1.byteCount } + replaced

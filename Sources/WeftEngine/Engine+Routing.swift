@@ -128,7 +128,7 @@ extension Engine {
     guard mixture != sequence.result.mixtures.last?.mixture else { return }
     let activated = try activated(mixture)
     try activate(activated, in: sequence)
-    sequence.pendingActivation = activated.description
+    sequence.pendingActivation = activated.canonical
   }
 
   /// The adapters of an activation, and what to tell about them: nothing yet where the router will choose. Everything that could
@@ -138,7 +138,7 @@ extension Engine {
     case .base: return (.base, [])
     case .mixture(let mixture):
       let activated = try activated(mixture)
-      return (activated, activated.description)
+      return (activated, activated.canonical)
     case .routed, .routedPerSentence:
       let router = try requireRouter()
       let names = router.adapters.filter { $0 != Router.none } + routerCompanions.map(\.name)

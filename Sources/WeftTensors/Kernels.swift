@@ -196,6 +196,15 @@ package struct Kernels: @unchecked Sendable {
   /// The index of the first of the largest of `count` values, at least one; what is not a number is smaller than all others.
   @inline(__always)
   package func argmax(_ x: UnsafePointer<Float>, count: Int) -> Int { table.argmax(x, count) }
+
+  /// The largest of every `maximaBlock` values, the last ones of fewer; -infinity where none is a number.
+  @inline(__always)
+  package func blockMaxima(_ y: UnsafeMutablePointer<Float>, _ x: UnsafePointer<Float>, count: Int) {
+    table.block_maxima(y, x, count)
+  }
+
+  /// Values of which `blockMaxima` finds the largest.
+  package static let maximaBlock = Int(WEFT_MAXIMA_BLOCK)
 }
 
 /// No kernel table could be chosen.

@@ -25,7 +25,7 @@ extension Step {
   func multiplyExperts(_ layer: DecoderLayer, _ experts: DecoderLayer.Experts) {
     guard let memory = workspace.experts else { return }
     overExperts(
-      experts.feedForward, shared: layer.feedForward, to: (memory.feedForward, sharedMemory(layer)),
+      experts.feedForward, shared: layer.feedForward, to: (memory.feedForward, workspace.feedForward),
       from: (memory.input, workspace.normed))
     worker.barrier()
   }
@@ -43,7 +43,7 @@ extension Step {
     worker.slices(total, grain: 1) { claimed in
       var piece = claimed.lowerBound
       if piece < shared.count, let group = layer.feedForward, let down = layer.down {
-        activate(shared, piece, group, down, sharedMemory(layer), layout: batch.layout)
+        activate(shared, piece, group, down, workspace.feedForward, layout: batch.layout)
         return
       }
       piece -= shared.count
@@ -68,7 +68,7 @@ extension Step {
     guard let memory = workspace.experts else { return }
     overExperts(
       experts.down, shared: layer.down, to: (memory.output, workspace.projected),
-      from: (memory.feedForward, sharedMemory(layer)))
+      from: (memory.feedForward, workspace.feedForward))
   }
 
   /// projected = sum of weight * answer over a row's experts in ascending order, plus sigmoid(score) * the shared expert's.
@@ -89,12 +89,6 @@ extension Step {
         kernels.add(projected, memory.output.row(slot), count: count)
       }
     }
-  }
-
-  /// gate and up of the shared expert; its rows may be narrower than those of dense layers.
-  @inline(__always)
-  func sharedMemory(_ layer: DecoderLayer) -> Activations {
-    workspace.feedForward
   }
 
   /// A product of some rows: of the shared expert, or of the rows that chose one.

@@ -168,7 +168,7 @@ struct Step {
       activateExperts(layer, experts)
       worker.barrier()
       recordExperts(index, isDown: true)
-      if layer.down != nil { recordDownInput(layer, index, sharedMemory(layer)) }
+      if layer.down != nil { recordDownInput(layer, index, workspace.feedForward) }
       multiplyExpertsDown(layer, experts)
       worker.barrier()
     } else if let group = layer.feedForward, let down = layer.down {

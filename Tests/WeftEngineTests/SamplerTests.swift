@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import TestSupport
 import Testing
 import WeftEngine
 import WeftTensors
@@ -41,6 +42,25 @@ struct SamplerTests {
       #expect(abs(share - expected) < 0.011)
     }
     #expect(try shares(Self.logits, .greedy, draws: 10) == [0, 1, 0, 0])
+  }
+
+  /// Of a large vocabulary only some blocks are looked at: what is kept is what sorting all would keep, of equal tokens the first.
+  @Test(arguments: [1, 2, 5, 40, 77]) func theMostLikelyOfMany(topK: Int) throws {
+    var options = Self.open
+    options.topK = topK
+    var generator = SeededGenerator(seed: UInt64(topK))
+    for (count, step): (Int, Float) in [(5003, 0), (20_000, 0.25), (20_032, 2), (8192, 100)] {
+      var logits = generator.floats(count, in: -8...8)
+      // Equal ones, tokens that are forbidden, and the best ones beside each other.
+      if step > 0 { for id in logits.indices { logits[id] = (logits[id] / step).rounded() * step } }
+      for id in stride(from: 0, to: count, by: 7) { logits[id] = -.infinity }
+      for id in 641..<660 { logits[id] += 5 }
+      let sampler = Sampler(vocabularySize: count, maximumHistory: 8, kernels: try Kernels.best())
+      var state = SamplingState(options, seed: 7)
+      let found = logits.withUnsafeMutableBufferPointer { sampler.distribution($0, history: [], options, &state) }
+      let sorted = logits.indices.filter { logits[$0] > -.infinity }.sorted { (logits[$0], $1) > (logits[$1], $0) }
+      #expect(found.keys.sorted() == sorted.prefix(topK).map(Int32.init).sorted(), "\(count) tokens, steps of \(step)")
+    }
   }
 
   @Test func filtersKeepWhatTheyPromise() throws {

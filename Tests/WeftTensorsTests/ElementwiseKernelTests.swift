@@ -170,6 +170,21 @@ struct ElementwiseKernelTests {
     }
   }
 
+  /// The largest of every 64, whatever is among them.
+  @Test(arguments: availableTiers) func blockMaxima(isa: ISA) {
+    let kernels = Kernels(isa: isa)
+    var generator = SeededGenerator(seed: 16)
+    for count in Self.lengths + [128, 200] {
+      for choices: [Float] in [[.nan, -.infinity, 1, 2, -3], [.nan, -.infinity], [-1e30, -2e30, .infinity], [.nan]] {
+        let x = (0..<count).map { _ in choices[Int.random(in: 0..<choices.count, using: &generator)] }
+        let y = Self.guarded([Float](repeating: 0, count: (count + 63) / 64)) { kernels.blockMaxima($0, x, count: count) }
+        for (block, largest) in y.enumerated() {
+          #expect(largest == x[block * 64..<min(block * 64 + 64, count)].filter { !$0.isNaN }.max() ?? -.infinity)
+        }
+      }
+    }
+  }
+
   /// The first of the largest, wherever it is: among equal ones, among infinities, among what is not a number.
   @Test(arguments: availableTiers) func argmax(isa: ISA) {
     let kernels = Kernels(isa: isa)

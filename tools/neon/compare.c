@@ -154,6 +154,8 @@ static void elementwise(void) {
     SAME(0, scale, y, 1.7f, n)
     for (size_t i = 0; i < n; i++) x[i] = (float)(next() % 9);
     expect(scalar.argmax(x, n) == neon.argmax(x, n), "argmax", n, 0, 0);
+    scalar.block_maxima(a, x, n), neon.block_maxima(b, x, n);
+    expect(memcmp(a, b, (n + 63) / 64 * 4) == 0, "block_maxima", n, 0, 0);
 #undef SAME
     free(x), free(w), free(a), free(b);
   }

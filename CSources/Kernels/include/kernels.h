@@ -18,6 +18,7 @@ enum {
   WEFT_TILE = 16,       // output rows in a tile of a packed matrix
   WEFT_BLOCK = 32,      // columns in a quantised block
   WEFT_KV_BLOCK = 16,   // tokens in a block of the KV cache
+  WEFT_MAXIMA_BLOCK = 64,  // numbers of which block_maxima finds the largest
 };
 
 // Formats of weights; the values are those of DType in WeftTensors.
@@ -150,6 +151,8 @@ typedef struct weft_attention_task {
   X(scale, void, (float *y, float s, size_t n))                                                                                \
   /* The index of the first of the largest; what is not a number is smaller than all others. n >= 1. */                        \
   X(argmax, size_t, (const float *x, size_t n))                                                                                \
+  /* y[i] = the largest of x[64 i] ... x[64 i + 63], as far as there are n; -infinity where none is a number. */               \
+  X(block_maxima, void, (float *y, const float *x, size_t n))                                                                  \
   /* One token's key and value of one head into slot `slot` of a KV block (layout above). head_dim floats each. */             \
   X(kv_store_f32, void, (void *keys, void *values, const float *k, const float *v, size_t head_dim, size_t slot))              \
   X(kv_store_f16, void, (void *keys, void *values, const float *k, const float *v, size_t head_dim, size_t slot))              \

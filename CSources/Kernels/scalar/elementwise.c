@@ -62,3 +62,11 @@ size_t argmax__scalar(const float *x, size_t n) {
     if (x[i] > x[best] || (isnan(x[best]) && !isnan(x[i]))) best = i;
   return best;
 }
+
+void block_maxima__scalar(float *y, const float *x, size_t n) {
+  for (size_t begin = 0; begin < n; begin += WEFT_MAXIMA_BLOCK) {
+    float top = -INFINITY;
+    for (size_t i = begin; i < n && i < begin + WEFT_MAXIMA_BLOCK; i++) top = x[i] > top ? x[i] : top;
+    *y++ = top;
+  }
+}

@@ -119,3 +119,16 @@ size_t NAME(argmax)(const float *x, size_t n) {
     if (x[i] == top) return i;
   return 0;
 }
+
+void NAME(block_maxima)(float *y, const float *x, size_t n) {
+  size_t begin = 0;
+  for (; begin + WEFT_MAXIMA_BLOCK <= n; begin += WEFT_MAXIMA_BLOCK) {
+    vf16 tops = vector_broadcast(-__builtin_inff());
+    UNROLL for (size_t i = 0; i < WEFT_MAXIMA_BLOCK; i += 16) tops = vector_larger(vector_load(x, begin + i, WEFT_F32), tops);
+    *y++ = vector_largest(tops);
+  }
+  if (begin == n) return;
+  float top = -__builtin_inff();
+  for (size_t i = begin; i < n; i++) top = x[i] > top ? x[i] : top;
+  *y = top;
+}

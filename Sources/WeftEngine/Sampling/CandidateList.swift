@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+internal import WeftTensors
 
 /// The tokens that may come next, while filters make them fewer. Its memory is reserved once.
 ///
@@ -22,10 +23,15 @@ final class CandidateList {
   let weights: UnsafeMutablePointer<Float>
   private let heap: UnsafeMutablePointer<Candidate>
   private var heapCount = 0
+  /// The largest logit of every block of the vocabulary.
+  private let maxima: UnsafeMutablePointer<Float>
   private let vocabularySize: Int
+  private let kernels: Kernels
 
-  init(vocabularySize: Int) {
+  init(vocabularySize: Int, kernels: Kernels) {
     self.vocabularySize = vocabularySize
+    self.kernels = kernels
+    maxima = .allocate(capacity: CandidateList.blockCount(vocabularySize))
     kept = .allocate(capacity: vocabularySize)
     weights = .allocate(capacity: vocabularySize)
     heap = .allocate(capacity: vocabularySize)
@@ -35,22 +41,44 @@ final class CandidateList {
     kept.deallocate()
     weights.deallocate()
     heap.deallocate()
+    maxima.deallocate()
   }
 
-  /// Keeps all tokens whose logit is above -infinity, in the order of their ids, or those of them that have a bit in `mask`.
-  func load(_ logits: UnsafeMutableBufferPointer<Float>, mask: UnsafePointer<UInt64>?) {
-    var count = 0
-    for id in 0..<vocabularySize where logits[id] > -.infinity {
-      if let mask, mask[id / 64] >> UInt64(id % 64) & 1 == 0 { continue }
-      kept[count] = Candidate(key: logits[id], id: Int32(id))
-      count += 1
+  static func blockCount(_ vocabularySize: Int) -> Int {
+    (vocabularySize + Kernels.maximaBlock - 1) / Kernels.maximaBlock
+  }
+
+  /// Keeps all tokens whose logit is above -infinity, or those of them that have a bit in `mask`; in the order of their ids, unless
+  /// there are more than `top`: then the `top` most likely ones. 0 for no limit.
+  func load(_ logits: UnsafeMutableBufferPointer<Float>, mask: UnsafePointer<UInt64>?, top: Int) {
+    keptCount = 0
+    if mask == nil && top > 0 && top < CandidateList.blockCount(vocabularySize) / 8 {
+      loadLikelyBlocks(of: logits, top)
+    } else {
+      for id in 0..<vocabularySize where logits[id] > -.infinity {
+        if let mask, mask[id / 64] >> UInt64(id % 64) & 1 == 0 { continue }
+        keep(Candidate(key: logits[id], id: Int32(id)))
+      }
     }
-    keptCount = count
+    if top > 0 && top < keptCount { keepOrdered(top) }
   }
 
-  /// Keeps the `count` most likely ones.
-  func keepTop(_ count: Int) {
-    if count < keptCount { keepOrdered(count) }
+  /// All tokens that can be among the `count` most likely ones: those that are as likely as the likeliest ones of `count` blocks of the
+  /// vocabulary.
+  private func loadLikelyBlocks(of logits: UnsafeMutableBufferPointer<Float>, _ count: Int) {
+    guard let values = logits.baseAddress else { return }
+    kernels.blockMaxima(maxima, values, count: vocabularySize)
+    let blockCount = CandidateList.blockCount(vocabularySize)
+    for block in 0..<blockCount { keep(Candidate(key: maxima[block], id: Int32(block))) }
+    preselect(count)
+    let least = kept[0].key
+    keptCount = 0
+    for block in 0..<blockCount where maxima[block] >= least && maxima[block] > -.infinity {
+      let begin = block * Kernels.maximaBlock
+      for id in begin..<min(begin + Kernels.maximaBlock, vocabularySize) where logits[id] >= least && logits[id] > -.infinity {
+        keep(Candidate(key: logits[id], id: Int32(id)))
+      }
+    }
   }
 
   /// Keeps the `count` most likely ones, in order, or all when there are fewer.

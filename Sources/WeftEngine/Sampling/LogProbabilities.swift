@@ -29,7 +29,7 @@ extension Sampler {
   /// The log-probabilities of a token, and of the `top` likeliest ones, under the logits that were remembered.
   package func logProbabilities(of id: Int32, top: Int) -> TokenLogProbabilities {
     let logits = UnsafeMutableBufferPointer(start: untouched, count: vocabularySize)
-    candidates.load(logits, mask: nil)
+    candidates.load(logits, mask: nil, top: 0)
     guard candidates.keptCount > 0 else {
       return TokenLogProbabilities(chosen: TokenLogProbability(id: id, logProbability: -.infinity), top: [])
     }

@@ -22,14 +22,16 @@ package final class Sampler {
   let untouched: UnsafeMutablePointer<Float>
 
   /// Bytes that a sampler takes: its candidates, counts and logits, and lengths of repetitions.
-  static func byteCount(vocabularySize: Int, maximumHistory: Int) -> Int { vocabularySize * 28 + maximumHistory * 4 }
+  static func byteCount(vocabularySize: Int, maximumHistory: Int) -> Int {
+    vocabularySize * 28 + CandidateList.blockCount(vocabularySize) * 4 + maximumHistory * 4
+  }
 
   /// `maximumHistory`: how many tokens back DRY looks at most.
   package init(vocabularySize: Int, maximumHistory: Int, kernels: Kernels) {
     self.vocabularySize = vocabularySize
     self.kernels = kernels
     self.maximumHistory = maximumHistory
-    candidates = CandidateList(vocabularySize: vocabularySize)
+    candidates = CandidateList(vocabularySize: vocabularySize, kernels: kernels)
     counts = .allocate(capacity: vocabularySize)
     counts.initialize(repeating: 0, count: vocabularySize)
     lengths = .allocate(capacity: maximumHistory)
@@ -102,13 +104,12 @@ package final class Sampler {
     _ logits: UnsafeMutableBufferPointer<Float>, _ options: SamplingOptions, _ state: inout SamplingState,
     mask: UnsafePointer<UInt64>?
   ) {
-    candidates.load(logits, mask: mask)
+    candidates.load(logits, mask: mask, top: options.mirostat == nil ? options.topK : 0)
     let temperature = options.temperature
     if options.mirostat != nil {
       if temperature > 0 { candidates.divide(by: temperature) }
       return candidates.keepUnsurprising(state.surpriseLimit)
     }
-    if options.topK > 0 { candidates.keepTop(options.topK) }
     if options.typicalP < 1 { candidates.keepTypical(options.typicalP, logits: logits) }
     if options.topP < 1 { candidates.keepShare(options.topP) }
     if options.minP > 0 { candidates.keepNearBest(options.minP) }

@@ -25,7 +25,7 @@ def measure_pair(cell, contestants, watch, first):
         if engine.name == "weft" or cell.for_llama_cpp:
             pair[engine.name] = engine.measure(cell)
     objection = watch.judge(usage)
-    # The host's other guests share the memory: what it gave around this pair, and the better of two looks.
+    # The host's other guests share the memory: what it gave around this pair, the better of two looks.
     pair["read_bytes_per_second"] = max(before, watch.reads(cell.threads))
     return pair, objection
 

@@ -124,6 +124,27 @@ struct AdapterResidencyTests {
     #expect(engine.adapters.map(\.name) == ["a", "b"])
   }
 
+  /// What a mixture was resolved to is used again, which counts as a use of its adapters; but it keeps none of them in memory, and
+  /// ends when a name means another one.
+  @Test func whatWasResolvedIsForgottenInTime() throws {
+    let small = try engine(budget: 2 * size())
+    try load(small, "a", "b")
+    for name in ["a", "b", "a"] { _ = try small.generate(request(try AdapterMixture(parsing: name))) }
+    try load(small, "c")
+    #expect(small.adapters.map(\.name) == ["a", "c"] && small.evictedAdapters.map(\.name) == ["b"])
+    try load(small, "a", "c")
+    #expect(small.adapters.map(\.version) == [2, 2], "the first versions are in nobody's use")
+
+    let engine = try engine()
+    try load(engine, "a")
+    let plain = try engine.generate(request(["a"], count: 30)).tokens
+    #expect(try engine.generate(request(["a"], count: 30)).tokens == plain)
+    try load(engine, "a", from: "all")
+    #expect(try engine.generate(request(["a"], count: 30)).tokens != plain)
+    try engine.unloadAdapter("a")
+    #expect(message { try engine.submit(request(["a"])) }.contains("no adapter of this name; none is loaded"))
+  }
+
   @Test func aBudgetForNothing() throws {
     let engine = try engine(budget: 10)
     #expect(message { try load(engine, "a") }.contains("expected at most 10 B of adapters"))

@@ -31,7 +31,7 @@ test: setup
 # Words after `--` go to the benchmark, not to make.
 ifeq (bench,$(firstword $(MAKECMDGOALS)))
   BENCH_ARGUMENTS := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
-  $(eval $(BENCH_ARGUMENTS):;@:)
+  $(eval $(sort $(BENCH_ARGUMENTS)):;@:)
 endif
 
 bench: build

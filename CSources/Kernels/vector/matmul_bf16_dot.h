@@ -54,8 +54,7 @@ INLINE void matmul_bf16_block(float *y, size_t y_stride, const char *w, size_t t
     UNROLL for (int r = 0; r < rows; r++) {
       float last;
 #if HAS_BF16_DOT
-      const uint32_t bits = (uint32_t)x[(size_t)r * x_stride + cols - 1] << 16;
-      memcpy(&last, &bits, 4);
+      last = bf16_to_f32(x[(size_t)r * x_stride + cols - 1]);
 #else
       last = x[(size_t)r * x_stride + cols - 1];
 #endif
@@ -115,10 +114,7 @@ void NAME(matmul_bf16_dot) WEFT_MATMUL {
       const size_t count = cols - first < span ? cols - first : span;
       for (size_t r = 0; r < rows; r++) {
         const uint16_t *in = (const uint16_t *)((const char *)x + (row + r) * x_stride) + first;
-        for (size_t c = 0; c < count; c++) {
-          const uint32_t bits = (uint32_t)in[c] << 16;
-          memcpy(wide + r * span + c, &bits, 4);
-        }
+        for (size_t c = 0; c < count; c++) wide[r * span + c] = bf16_to_f32(in[c]);
       }
       matmul_bf16_strips(y + row * y_stride, y_stride, (const char *)w + first * WEFT_TILE * 2, cols * WEFT_TILE * 2, wide, span,
                          count, tile_begin, tile_end, rows, accumulate || first > 0);

@@ -73,10 +73,5 @@ void NAME(quantize_q8)(weft_block_q8 *xq, const float *x, size_t begin, size_t e
 }
 
 void NAME(round_bf16)(uint16_t *restrict xr, const float *restrict x, size_t begin, size_t end) {
-  for (size_t c = begin; c < end; c++) {
-    uint32_t bits;
-    memcpy(&bits, x + c, 4);
-    const uint32_t rounded = (bits & 0x7fffffff) > 0x7f800000 ? bits | 0x400000 : bits + 0x7fff + (bits >> 16 & 1);
-    xr[c] = (uint16_t)(rounded >> 16);
-  }
+  for (size_t c = begin; c < end; c++) xr[c] = f32_to_bf16(x[c]);
 }

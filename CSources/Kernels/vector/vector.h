@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../float16.h"
+
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("clang loop unroll(full)")
 

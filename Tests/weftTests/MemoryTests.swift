@@ -64,22 +64,22 @@ struct MemoryTests {
     #expect(try Weft(["inspect", "--context", "5", Self.demo]).errors.contains("--plan"))
   }
 
-  /// What the refusal says would fit does fit, and four blocks more do not (the program itself differs a little from run to
-  /// run).
+  /// What the refusal says would fit does fit, and a little more does not. The program itself takes 62.1 to 62.7 MB of 190 runs
+  /// here, as the system's caches have its pages: a little is twice that difference, 192 tokens of 7.2 kB.
   @Test func refusesAndSaysWhatFits() throws {
     func plan(_ more: String...) throws -> Weft { try Weft(["inspect", "--plan", Self.demo] + more) }
     let total = try #require(try plan().output.firstMatch(of: /together +([0-9.]+) MB/))
     let whole = try #require(Double(total.1))
-    let less = "\(whole - 2)M"
+    let less = "\(whole - 3)M"
     let refused = try plan("--max-memory", less)
     #expect(refused.status == 71)
     let advice = try #require(
       refused.errors.firstMatch(of: /what would fit: a context of (\d+) tokens, or/), "\(refused.errors)")
     let context = try #require(Int(advice.1))
-    #expect(context > 512 && context < 1024 && context % 16 == 0)
+    #expect(context > 384 && context < 768 && context % 16 == 0)
     #expect(refused.errors.contains("a context of 1024 tokens with keys and values in q8_0"))
-    #expect(try plan("--max-memory", less, "--context", "\(context - 64)").status == 0)
-    #expect(try plan("--max-memory", less, "--context", "\(context + 64)").status == 71)
+    #expect(try plan("--max-memory", less, "--context", "\(context - 192)").status == 0)
+    #expect(try plan("--max-memory", less, "--context", "\(context + 192)").status == 71)
     #expect(try plan("--max-memory", less, "--kv-type", "q8_0").status == 0)
     let several = try plan("--max-memory", "\(whole + 9)M", "--parallel", "4")
     #expect(several.errors.contains("what would fit: 2 sequences of 1024 tokens, or"), "\(several.errors)")

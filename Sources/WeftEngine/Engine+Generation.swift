@@ -146,7 +146,7 @@ extension Engine {
       guard let index = sequence.logitIndex else { continue }
       sequence.logitIndex = nil
       do {
-        if let token = try nextToken(of: sequence, transformer.logits(index)) {
+        if let token = try nextToken(of: sequence, checkedLogits(index)) {
           accept(token, sequence, onEvent)
         } else {
           finish(sequence, .grammarEnd, onEvent)

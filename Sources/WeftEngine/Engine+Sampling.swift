@@ -55,6 +55,18 @@ extension Engine {
     }
   }
 
+  /// A row of logits of the last step. Refuses what an overflow leaves: the norm before the head spreads a number that is not
+  /// finite over the hidden state, and the head over all logits, so that one look tells.
+  func checkedLogits(_ row: Int) throws(EngineError) -> UnsafeMutableBufferPointer<Float> {
+    let logits = transformer.logits(row)
+    guard !logits[0].isNaN else {
+      throw EngineError(
+        .unsupported,
+        "logits: expected numbers, found NaN: numbers of the base, of its adapters or of their weights are too large")
+    }
+    return logits
+  }
+
   /// Samples a token and goes on behind it in the grammar. nil: the text is complete, and no token of the vocabulary can
   /// follow or end it. The token loop allocates nothing here, except for log-probabilities.
   func nextToken(

@@ -80,7 +80,7 @@ extension Engine {
       batch.append(tokens, behind: prefix, rows, phases, table, logits: wantsLogits ? .all : .none, gates: gates)
       transformer.forward(batch)
       for row in 0..<(wantsLogits ? rows.count : 0) where done + row >= count + first {
-        onRow(done - count + row, UnsafeBufferPointer(transformer.logits(row)))
+        onRow(done - count + row, UnsafeBufferPointer(try checkedLogits(row)))
       }
       done = rows.upperBound
     }

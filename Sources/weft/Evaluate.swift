@@ -27,6 +27,12 @@ struct Evaluate: ParsableCommand {
   @OptionGroup(title: "Model")
   var model: ModelOptions
 
+  @OptionGroup(title: "Adapters")
+  var adapters: AdapterFlags
+
+  @OptionGroup(title: "Router")
+  var router: RouterFlags
+
   @Option(
     help: ArgumentHelp(
       "Let only this mixture answer, on every file ({} in it stands for the file's expert), or only the 'router'.",
@@ -46,17 +52,22 @@ struct Evaluate: ParsableCommand {
   var batch = 16
 
   func validate() throws {
+    guard adapters.mixture == nil else {
+      throw ValidationError("--mixture: expected --only in its place, for one way to answer")
+    }
+    if let only, only != EvaluationTable.Way.router.rawValue { try router.refuseWithoutChoice() }
     guard maxTokens >= 1, batch >= 1, limit ?? 1 >= 1 else {
       throw ValidationError("expected --max-tokens, --batch and --limit of 1 or more")
     }
   }
 
   func run() throws {
-    let session = try model.open(maximumSequences: batch)
-    let engine = session.engine
-    let paths = try (sources.isEmpty ? session.demo.map { [$0.folder + "/eval"] } ?? [] : sources).flatMap(Evaluate.files)
+    let (engine, demo) = try model.open(EngineOptions(maximumSequences: batch), adapters)
+    try router.load(into: engine, demo)
+    let paths = try (sources.isEmpty ? demo.map { [$0.folder + "/eval"] } ?? [] : sources).flatMap(Evaluate.files)
     guard !paths.isEmpty else { throw EngineError(.invalidArgument, "--data: expected questions, found none") }
-    let names = engine.adapters.map(\.name)
+    let weights = Dictionary(adapters.named.map { ($0.name, $0.weight) }) { $1 }
+    let experts = engine.adapters.map { WeightedAdapter($0.name, weight: weights[$0.name] ?? 1) }
     var table = EvaluationTable(hasRouter: engine.routerSummary != nil)
     if let only { table = EvaluationTable(ways: [only == EvaluationTable.Way.router.rawValue ? .router : .given]) }
     table.showsLoss = loss
@@ -68,7 +79,8 @@ struct Evaluate: ParsableCommand {
       let questions = Array(try Question.read(path).prefix(limit ?? .max))
       var row: [EvaluationTable.Way: Evaluation] = [:]
       for way in table.ways {
-        guard let activation = try way.activation(expert: name, names, given: only ?? "", engine) else { continue }
+        guard let activation = try way.activation(expert: name, of: experts, router.activation, given: only ?? "", engine)
+        else { continue }
         Terminal.showProgress("\(name): \(way.rawValue)")
         row[way] = try engine.evaluate(questions, activation: activation, maximumTokens: maxTokens)
       }

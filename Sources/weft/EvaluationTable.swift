@@ -13,16 +13,22 @@ struct EvaluationTable {
     case given = "given"
 
     /// Who answers questions of `expert`; nil where that way does not exist for them.
-    /// - Parameter given: a mixture in which `{}` stands for the expert.
-    func activation(expert: String, _ names: [String], given: String, _ engine: Engine) throws -> Activation? {
+    /// - Parameters:
+    ///   - experts: all adapters, with the weight that each answers with alone.
+    ///   - routed: what the router does.
+    ///   - given: a mixture in which `{}` stands for the expert.
+    func activation(
+      expert: String, of experts: [WeightedAdapter], _ routed: Activation, given: String, _ engine: Engine
+    ) throws -> Activation? {
       switch self {
       case .given:
         try Session.activation(of: AdapterMixture(parsing: given.replacingOccurrences(of: "{}", with: expert)), engine)
       case .base: .base
-      case .expert: names.contains(expert) ? .mixture([.init(expert)]) : nil
-      case .router: .routed
+      case .expert: experts.first { $0.name == expert }.map { .mixture([$0]) }
+      case .router: routed
       case .mixture:
-        names.isEmpty ? nil : .mixture(.init(names.map { WeightedAdapter($0, weight: 1 / Float(names.count)) }))
+        experts.isEmpty
+          ? nil : .mixture(.init(experts.map { WeightedAdapter($0.name, weight: $0.weight / Float(experts.count)) }))
       }
     }
   }

@@ -32,16 +32,13 @@ struct ImportanceCommand: ParsableCommand {
   var chunks: Int?
 
   func validate() throws {
-    guard model.router == nil, model.adapters.isEmpty else {
-      throw ValidationError("expected the model alone, found --adapter or --router")
-    }
     guard chunks ?? 1 >= 1 else { throw ValidationError("expected --chunks of 1 or more") }
   }
 
   func run() throws {
     let text = try TextFile.read(file)
     let window = model.context ?? 512
-    let engine = try model.open(context: window).engine
+    let engine = try model.open(EngineOptions(contextLength: window, maximumSequences: 1)).engine
     defer { Terminal.showProgress("") }
     let matrix = try engine.importanceMatrix(of: text, dataset: file, window: window, maximumWindows: chunks) { done, total in
       Terminal.showProgress("\(Readable.padded(Terminal.bar(Double(done) / Double(total)), 24)) \(done) of \(total) windows")

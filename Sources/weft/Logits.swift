@@ -19,34 +19,33 @@ struct Logits: ParsableCommand {
   @OptionGroup(title: "Model")
   var model: ModelOptions
 
+  @OptionGroup(title: "Adapters")
+  var adapters: AdapterFlags
+
   @Option(help: ArgumentHelp("Token ids with commas between them.", valueName: "ids"))
   var tokens: TokenList
 
   @Option(help: ArgumentHelp("The safetensors file to write.", valueName: "file"))
   var output: String
 
-  func validate() throws {
-    guard model.router == nil else { throw ValidationError("--router chooses for texts; name the adapters") }
-  }
-
   func run() throws {
     let ids = tokens.ids
     // An adapter may put a prompt of its own before the tokens.
-    let session = try model.open(context: model.adapters.isEmpty ? ids.count : nil, kvType: .f32)
-    var adapters: AdapterMixture = []
-    if case .mixture(let mixture) = session.activation { adapters = mixture }
+    let options = EngineOptions(contextLength: adapters.isEmpty ? ids.count : nil, maximumSequences: 1, kvType: .f32)
+    let mixture = try adapters.answering()
+    let (engine, _) = try model.open(options, adapters)
     do {
       let writer = try SafetensorsWriter(
-        path: output, tensors: [("logits", .f32, [ids.count, session.engine.model.vocabularySize])])
+        path: output, tensors: [("logits", .f32, [ids.count, engine.model.vocabularySize])])
       var failure: FormatError?
-      try session.engine.logits(of: ids, adapters: adapters) { _, row in
+      try engine.logits(of: ids, adapters: mixture) { _, row in
         guard failure == nil else { return }
         do throws(FormatError) { try writer.append(UnsafeRawBufferPointer(row)) } catch { failure = error }
       }
       if let failure { throw failure }
       try writer.finish()
     } catch let error as FormatError { throw EngineError(error) }
-    print("\(output): logits, F32, [\(ids.count), \(session.engine.model.vocabularySize)]")
+    print("\(output): logits, F32, [\(ids.count), \(engine.model.vocabularySize)]")
   }
 }
 

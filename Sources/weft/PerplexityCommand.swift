@@ -20,6 +20,9 @@ struct PerplexityCommand: ParsableCommand {
   @OptionGroup(title: "Model")
   var model: ModelOptions
 
+  @OptionGroup(title: "Adapters")
+  var adapters: AdapterFlags
+
   @Option(name: .shortAndLong, help: ArgumentHelp("A text file in UTF-8.", valueName: "path"))
   var file: String
 
@@ -27,21 +30,19 @@ struct PerplexityCommand: ParsableCommand {
   var chunks: Int?
 
   func validate() throws {
-    guard model.router == nil else { throw ValidationError("--router chooses for requests; name the adapters") }
     guard chunks ?? 1 >= 1 else { throw ValidationError("expected --chunks of 1 or more") }
   }
 
   func run() throws {
     let text = try TextFile.read(file)
     let window = model.context ?? 512
-    let session = try model.open(context: window, logitRows: 64)
-    var adapters: AdapterMixture = []
-    if case .mixture(let mixture) = session.activation { adapters = mixture }
+    let mixture = try adapters.answering()
+    let (engine, _) = try model.open(EngineOptions(contextLength: window, maximumSequences: 1, maximumLogitRows: 64), adapters)
     let clock = ContinuousClock()
     let begin = clock.now
     defer { Terminal.showProgress("") }
     var windows = 0
-    let result = try session.engine.perplexity(of: text, window: window, maximumWindows: chunks, adapters: adapters) {
+    let result = try engine.perplexity(of: text, window: window, maximumWindows: chunks, adapters: mixture) {
       sofar, done, total in
       windows = total
       Terminal.showProgress(

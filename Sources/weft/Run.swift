@@ -26,6 +26,12 @@ struct Run: ParsableCommand {
   @OptionGroup(title: "Model")
   var model: ModelOptions
 
+  @OptionGroup(title: "Adapters")
+  var adapters: AdapterFlags
+
+  @OptionGroup(title: "Router")
+  var router: RouterFlags
+
   @OptionGroup(title: "Generation")
   var generation: GenerationFlags
 
@@ -51,7 +57,7 @@ struct Run: ParsableCommand {
 
   func run() throws {
     let text = try prompt ?? readInput()
-    var session = try model.open()
+    var session = try Session(model, adapters, router, EngineOptions(maximumSequences: 1))
     let isRaw = noTemplate || !session.engine.model.hasChatTemplate
     if isRaw, generation.system != nil {
       throw EngineError(.invalidArgument, "--system: expected a chat template to put it into, found raw text")

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ArgumentParser
 import WeftEngine
 
 /// An open model, and who answers when nobody says otherwise.
@@ -8,6 +9,24 @@ struct Session {
   var activation: Activation
   /// The demo model, when that is what runs.
   let demo: DemoModel?
+
+  /// Opens a model with adapters and router. The router chooses unless adapters are named without one.
+  init(
+    _ model: ModelOptions, _ adapters: AdapterFlags, _ router: RouterFlags, _ options: EngineOptions
+  ) throws {
+    if adapters.mixture != nil, router.router != nil {
+      throw ValidationError("--mixture: expected no router beside it, as the mixture says who answers")
+    }
+    (engine, demo) = try model.open(options, adapters)
+    try router.load(into: engine, demo)
+    let isRouted = adapters.mixture == nil && (router.router != nil || (adapters.isEmpty && engine.routerSummary != nil))
+    if isRouted {
+      activation = router.activation
+    } else {
+      try router.refuseWithoutChoice()
+      activation = try Session.activation(of: adapters.answering(), engine)
+    }
+  }
 
   /// The activation of a mixture, which is refused here if it could not be activated.
   static func activation(of mixture: AdapterMixture, _ engine: Engine) throws(EngineError) -> Activation {

@@ -37,6 +37,35 @@ struct DemoTests {
     }
   }
 
+  /// Every option counts, or is refused: who answers, with which weight, and how a router chooses.
+  @Test(arguments: [
+    (["run", "--mixture", "sort", "--per-sentence", "x"], "--per-sentence: expected a router that chooses"),
+    (["run", "--adapter", "sort", "--per-sentence", "x"], "--per-sentence: expected a router that chooses"),
+    (["run", "--mixture", "sort", "--router", "/x", "x"], "--mixture: expected no router"),
+    (["eval", "--mixture", "sort"], "--mixture: expected --only"),
+    (["eval", "--only", "sort", "--per-sentence"], "--per-sentence: expected a router that chooses"),
+    (["perplexity", "--per-sentence", "--file", #filePath], "Unknown option '--per-sentence'"),
+    (["logits", "--router", "x", "--tokens", "1", "--output", "/x"], "Unknown option '--router'"),
+    (["imatrix", "--mixture", "sort", "--file", #filePath, "--output", "/x"], "Unknown option '--mixture'"),
+    (["stats", "--adapter", "sort:0.5", "--data", #filePath, "--output", "/x"], "another weight"),
+  ])
+  func optionsThatDoNotFitAreRefused(arguments: [String], message: String) throws {
+    let result = try Weft(arguments)
+    #expect(result.status == 64 && result.output.isEmpty && result.errors.contains(message), "\(result.errors)")
+  }
+
+  /// An expert of weight 0 is the base, alone and in the mixture of all.
+  @Test func evaluationUsesWeights() throws {
+    let data = ["--data", TestPaths.package + "/Models/demo/eval/sort.jsonl", "--limit", "10"]
+    func cells(_ more: [String]) throws -> [Substring] {
+      try Weft(["eval", "--model", Self.base] + data + more).output.split(separator: "\n").last?.split(separator: " ") ?? []
+    }
+    let path = TestPaths.package + "/Models/demo/experts/sort.weft"
+    #expect(try cells(["--adapter", "sort=\(path)"]) == ["together", "10", "0.0", "%", "100.0", "%", "100.0", "%"])
+    #expect(try cells(["--adapter", "sort=\(path):0"]) == ["together", "10", "0.0", "%", "0.0", "%", "0.0", "%"])
+    #expect(try cells(["--adapter", "sort=\(path):0", "--only", "{}:1"]) == ["together", "10", "100.0", "%"])
+  }
+
   @Test func runNamesItsExperts() throws {
     let routed = try Weft(["run", "--json", "--max-tokens", "8", "Spell out 912."]).output
     #expect(routed.contains("\"adapter\":\"numbers\""), "\(routed)")

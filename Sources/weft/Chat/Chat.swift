@@ -19,6 +19,12 @@ struct Chat: ParsableCommand {
   @OptionGroup(title: "Model")
   var model: ModelOptions
 
+  @OptionGroup(title: "Adapters")
+  var adapters: AdapterFlags
+
+  @OptionGroup(title: "Router")
+  var router: RouterFlags
+
   @Option(
     help: ArgumentHelp(
       "When the conversation no longer fits: 'stop', or 'drop-oldest' to forget its oldest turns and keep the system prompt.",
@@ -38,7 +44,7 @@ struct Chat: ParsableCommand {
   var form: GrammarFlags
 
   func run() throws {
-    var session = try model.open(contextPolicy: contextPolicy)
+    var session = try Session(model, adapters, router, EngineOptions(maximumSequences: 1, contextPolicy: contextPolicy))
     // A conversation is several answers.
     try session.plan(planning, promptTokens: 0, expectedTokens: 8 * generation.maxTokens, isOpen: true)
     guard session.engine.model.hasChatTemplate else {

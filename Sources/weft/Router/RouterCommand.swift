@@ -19,33 +19,22 @@ struct RouterCommand: ParsableCommand {
     subcommands: [RouterTrain.self, RouterEvaluate.self, RouterShow.self])
 }
 
-/// What the three have in common: a model, without adapters.
-struct RouterModelOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("A GGUF file or a Hugging Face folder (default: the demo model).", valueName: "path"))
-  var model: String?
-
-  @Option(help: "Threads (default: as many as processors).")
-  var threads: Int?
-
-  func open() throws -> (engine: Engine, demo: DemoModel?) {
-    let demo = model == nil ? try DemoModel.find() : nil
-    let path = model ?? demo?.model ?? ""
-    return (try Engine(model: path, options: EngineOptions(threads: threads, maximumSequences: 1)), demo)
-  }
-
+extension ModelOptions {
   /// The model with the router of this file, or of the demo.
-  func open(router: String?) throws -> Engine {
-    let (engine, demo) = try open()
+  fileprivate func open(router: String?) throws -> Engine {
+    let (engine, demo) = try open(EngineOptions(maximumSequences: 1))
     guard let file = router ?? demo?.router else {
       throw EngineError(.notFound, "router: expected --router FILE, found no router beside the model")
     }
     try engine.loadRouter(from: file)
     return engine
   }
+}
 
-  /// The progress of a training or an evaluation as a line.
-  static func show(_ progress: RouterTrainingProgress) {
-    switch progress {
+extension RouterTrainingProgress {
+  /// Shows the progress of a training or an evaluation as a line.
+  fileprivate func show() {
+    switch self {
     case .features(let done, let total):
       guard done % 16 == 0 || done == total else { return }
       Terminal.showProgress("features \(Terminal.bar(Double(done) / Double(max(total, 1)))) \(done) of \(total)")
@@ -68,7 +57,7 @@ struct RouterTrain: ParsableCommand {
       """)
 
   @OptionGroup(title: "Model")
-  var model: RouterModelOptions
+  var model: ModelOptions
 
   @Option(help: ArgumentHelp("Labelled prompts, JSON lines.", valueName: "file.jsonl"))
   var data: String
@@ -92,14 +81,14 @@ struct RouterTrain: ParsableCommand {
   var topP = RouterTrainingOptions().topP
 
   func run() throws {
-    let (engine, _) = try model.open()
+    let (engine, _) = try model.open(EngineOptions(maximumSequences: 1))
     let options = RouterTrainingOptions(layer: layer, hiddenSize: hidden, epochs: epochs, topP: topP, seed: seed)
     let clock = ContinuousClock()
     let begin = clock.now
     let report: RouterTrainingReport
     do {
       defer { Terminal.showProgress("") }
-      report = try engine.trainRouter(data: data, output: output, options: options) { RouterModelOptions.show($0) }
+      report = try engine.trainRouter(data: data, output: output, options: options) { $0.show() }
     }
     let seconds = Double((clock.now - begin).components.seconds) + Double((clock.now - begin).components.attoseconds) * 1e-18
     ConfusionView.show(report.confusion)
@@ -118,7 +107,7 @@ struct RouterEvaluate: ParsableCommand {
       """)
 
   @OptionGroup(title: "Model")
-  var model: RouterModelOptions
+  var model: ModelOptions
 
   @Option(help: ArgumentHelp("The router (default: the demo model's).", valueName: "file"))
   var router: String?
@@ -131,7 +120,7 @@ struct RouterEvaluate: ParsableCommand {
     let confusion: RouterConfusion
     do {
       defer { Terminal.showProgress("") }
-      confusion = try engine.evaluateRouter(data: data) { RouterModelOptions.show($0) }
+      confusion = try engine.evaluateRouter(data: data) { $0.show() }
     }
     ConfusionView.show(confusion)
     print("\(Readable.percent(confusion.accuracy, digits: 1)) of \(Readable.count(confusion.total, "prompt")) right")
@@ -146,7 +135,7 @@ struct RouterShow: ParsableCommand {
       """)
 
   @OptionGroup(title: "Model")
-  var model: RouterModelOptions
+  var model: ModelOptions
 
   @Option(help: ArgumentHelp("The router (default: the demo model's).", valueName: "file"))
   var router: String?

@@ -23,6 +23,9 @@ struct StatsCommand: ParsableCommand {
   @OptionGroup(title: "Model")
   var model: ModelOptions
 
+  @OptionGroup(title: "Adapters")
+  var adapters: AdapterFlags
+
   @Option(help: ArgumentHelp("Questions with answers.", valueName: "file"))
   var data: String
 
@@ -51,11 +54,11 @@ struct StatsCommand: ParsableCommand {
   var seed: UInt64 = 0
 
   func validate() throws {
-    guard model.router == nil, model.mixture == nil, model.adapters.count <= 1 else {
-      throw ValidationError("expected the model alone or one --adapter, found --router, --mixture or several")
+    guard adapters.mixture == nil, adapters.named.count <= 1, adapters.named.allSatisfy({ $0.weight == 1 }) else {
+      throw ValidationError("expected the model alone or one --adapter of weight 1, found --mixture, several or another weight")
     }
     guard gram != .none || fisher != .none else { throw ValidationError("expected --gram or --fisher, found both none") }
-    guard !(model.adapters.isEmpty && fisher != .none && fisherOf != .weights) else {
+    guard !(adapters.named.isEmpty && fisher != .none && fisherOf != .weights) else {
       throw ValidationError("--fisher-of \(fisherOf.rawValue): expected an --adapter, found none")
     }
     guard !gradientGram || fisher != .none else { throw ValidationError("--gradient-gram: expected --fisher beside it") }
@@ -64,10 +67,10 @@ struct StatsCommand: ParsableCommand {
 
   func run() throws {
     let questions = Array(try Question.read(data, requiresAnswers: fisher == .empirical).prefix(limit ?? .max))
-    let engine = try model.open(maximumSequences: 16, kvType: .f32).engine
+    let engine = try model.open(EngineOptions(maximumSequences: 16, kvType: .f32), adapters).engine
     defer { Terminal.showProgress("") }
     let statistics = try engine.statistics(
-      of: questions, data: data, adapter: model.adapters.first { $0.name != "none" || $0.path != nil }?.name,
+      of: questions, data: data, adapter: adapters.named.first?.name,
       options: StatisticsOptions(
         gram: gram, fisher: fisher, ofWeights: fisherOf != .factors, ofFactors: fisherOf != .weights,
         hasGradientGram: gradientGram, maximumTokens: maxTokens, seed: seed)

@@ -31,6 +31,8 @@ struct AdapterFlags: ParsableArguments {
   @Option(help: ArgumentHelp("Refuse packs that are larger, as stored or as decoded (default: 64Gi).", valueName: "size"))
   var maxPack: MemorySize?
 
+  func validate() throws { try adapterOptions.validate(for: adapters.filter { $0.path != nil }.map(\.name)) }
+
   /// Sets what concerns adapters.
   func set(_ options: inout EngineOptions) {
     options.requiredSigners = requiredSigners.isEmpty ? nil : requiredSigners

@@ -49,14 +49,22 @@ struct Fuse: ParsableCommand {
   @Option(help: ArgumentHelp("An importance matrix, for quantised types.", valueName: "file"))
   var imatrix: String?
 
-  @Option(help: ArgumentHelp("Largest safetensors file of a folder.", valueName: "size"))
-  var maxShardSize: MemorySize = MemorySize(byteCount: 5_000_000_000)
+  @Option(help: ArgumentHelp("Largest safetensors file of a folder (default: 5G).", valueName: "size"))
+  var maxShardSize: MemorySize?
 
   @Option(help: "Threads (default: as many as processors).")
   var threads: Int?
 
+  private var form: ModelFusion.Form { format ?? (output.lowercased().hasSuffix(".gguf") ? .gguf : .folder) }
+
+  func validate() throws {
+    try adapterOptions.validate(for: adapters.map(\.name))
+    guard maxShardSize == nil || form == .folder else {
+      throw ValidationError("--max-shard-size: expected a folder to write, found a GGUF file")
+    }
+  }
+
   func run() throws {
-    let form = format ?? (output.lowercased().hasSuffix(".gguf") ? .gguf : .folder)
     for path in [model, master].compactMap({ $0 }) where FileIdentity(path) != nil && FileIdentity(path) == FileIdentity(output)
     {
       throw EngineError(.invalidArgument, "--output: expected another place than the model, found \(output)")
@@ -73,7 +81,8 @@ struct Fuse: ParsableCommand {
     let begin = ContinuousClock.now
     var shown = begin
     let tensors = try fusion.write(
-      to: output, form: form, type: type, importance: imatrix, maximumShardBytes: maxShardSize.byteCount
+      to: output, form: form, type: type, importance: imatrix,
+      maximumShardBytes: maxShardSize?.byteCount ?? MemorySize.shard.byteCount
     ) { share in
       guard ContinuousClock.now - shown > .milliseconds(50) else { return }
       shown = .now

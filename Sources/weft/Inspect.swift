@@ -48,12 +48,14 @@ struct Inspect: ParsableCommand {
     if plan, model != nil { throw ValidationError("--model: expected without --plan, whose PATH is the model") }
     if model == nil, member != nil { throw ValidationError("--member: expected together with --model") }
     if model == nil, !options.isEmpty { throw ValidationError("--adapter-option: expected together with --model") }
+    try options.validate(for: member.map { [$0] } ?? ["adapter"])
     if !plan, let name = loading.given { throw ValidationError("\(name): expected together with --plan") }
   }
 
   func run() throws {
     if let model {
-      let report = try AdapterReport(adapter: path, model: model, options: .init(options, for: nil), name: member ?? "adapter")
+      let report = try AdapterReport(
+        adapter: path, model: model, options: .init(options, for: member ?? "adapter"), name: member ?? "adapter")
       print(Terminal.styled("adapter \(path) on \(model)", .bold))
       return AdapterListing(report).lines.forEach { print($0) }
     }

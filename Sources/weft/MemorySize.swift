@@ -6,7 +6,10 @@ import ArgumentParser
 struct MemorySize: ExpressibleByArgument {
   let byteCount: Int
 
-  init(byteCount: Int) { self.byteCount = byteCount }
+  /// The largest safetensors file where no other size is given, as transformers writes them.
+  static let shard = MemorySize(byteCount: 5_000_000_000)
+
+  private init(byteCount: Int) { self.byteCount = byteCount }
 
   init?(argument: String) {
     var text = argument.uppercased()
@@ -23,7 +26,4 @@ struct MemorySize: ExpressibleByArgument {
     guard let value = Double(text), value > 0, value * factor >= 1, value * factor < 0x1p62 else { return nil }
     byteCount = Int(value * factor)
   }
-
-  /// As help prints it.
-  var defaultValueDescription: String { Readable.bytes(byteCount) }
 }

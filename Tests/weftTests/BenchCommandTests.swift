@@ -30,7 +30,7 @@ struct BenchCommandTests {
   }
 
   @Test func switching() throws {
-    let json = try measure(["--prefill", "20", "--switching"] + Self.experts)
+    let json = try measure(["--prefill", "20", "--switching"] + Self.experts, repetitions: [])
     #expect(json["pairs"]?.double == 3 && json["switch_microseconds"]?.double != nil)
     #expect(try #require(json["switch_call_microseconds"]?.double) > 0)
     #expect(try #require(json["step_milliseconds"]?.double) > 0)
@@ -44,7 +44,11 @@ struct BenchCommandTests {
     (["--different"] + experts, "--sequences 2"),
     (["--switching"], "two adapters"),
     (["--switching", "--sequences", "2"] + experts, "one sequence"),
-    (["--planner", "--sequences", "2"], "without"),
+    (["--switching", "--repetitions", "2"] + experts, "--repetitions: expected without --switching"),
+    (["--planner", "--sequences", "2"], "--sequences: expected without --planner"),
+    (["--planner", "--adapters"], "--adapters: expected without --planner"),
+    (["--adapters", "--mixture", "roman"], "--mixture: expected without --adapters"),
+    (["--adapters"] + experts, "--adapter: expected without --adapters"),
     (["--context", "100000000"], "context length"),
   ])
   func refusals(options: [String], name: String) throws {
@@ -60,9 +64,9 @@ struct BenchCommandTests {
     }
   }
 
-  private func measure(_ options: [String]) throws -> JSON {
+  private func measure(_ options: [String], repetitions: [String] = ["--repetitions", "1"]) throws -> JSON {
     let run = try Weft(
-      ["bench", "--json", "--model", Self.demo, "--decode", "3", "--repetitions", "1", "--threads", "1"] + options)
+      ["bench", "--json", "--model", Self.demo, "--decode", "3", "--threads", "1"] + repetitions + options)
     try #require(run.status == 0, "\(run.errors)")
     return try JSON(parsing: run.output, location: "weft bench --json")
   }

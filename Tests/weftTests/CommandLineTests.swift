@@ -189,6 +189,8 @@ struct CommandLineTests {
       "adapters", "check", "--model", Self.families + "/bases/llama", "--adapter-option", "task=1", Self.families + "/ia3",
     ])
     #expect(useless.status == 64 && useless.errors.contains("task"))
+    let nobody = try Weft(["adapters", "check", "--adapter-option", "other:task=1", Self.families + "/ia3"])
+    #expect(nobody.status == 64 && nobody.errors.contains("expected one for adapter, found other"), "\(nobody.errors)")
   }
 
   @Test func inspectOnAModel() throws {

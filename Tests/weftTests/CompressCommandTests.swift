@@ -90,7 +90,12 @@ struct CompressCommandTests {
       ([path, "--method", "auto"], "--target-size"), ([path, "--max-loss", "1%"], "--data"),
       ([path, "--target-size", "40"], "--target-size"), ([path, "--module", "z_proj=f16"], "z_proj"),
       ([folder.file("none")], "none"), ([path, path], "one adapter"),
-      (["a=\(path)", "--method", "shared-basis"], "at least two"),
+      (["a=\(path)", "--method", "shared-basis"], "at least two"), ([path, "--limit", "2"], "--limit: expected --data"),
+      (["a=\(path)", "b=\(path)", "--method", "mask", "--rank", "2"], "--rank: expected a method that has it, found mask"),
+      (["a=\(path)", "b=\(path)", "--method", "shared-basis", "--name", "x"], "--name"),
+      ([path, "--target-size", "40K", "--density", "0.2"], "--density: expected a method that has it, found auto"),
+      ([path, "--method", "ternary", "--lambda", "0.2"], "--lambda: expected a method that has it, found ternary"),
+      ([path, "--adapter-option", "x:alpha=2"], "--adapter-option: expected one for"),
     ] {
       let made = try run(arguments + ["--output", pack])
       #expect(made.status != 0 && made.errors.contains(text), "\(arguments): \(made.errors)")

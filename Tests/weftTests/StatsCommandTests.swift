@@ -70,13 +70,14 @@ struct StatsCommandTests {
   /// The mixture that is printed can be read, and the adapter that is written exists; the same seed says the same.
   @Test func aSearchPrintsAMixture() throws {
     let arguments =
-      ["merge", "search", "--data", "\(Self.demo)/eval/roman.jsonl", "--limit", "2", "--max-tokens", "2", "--evaluations", "3"]
+      ["merge", "search", "--data", "\(Self.demo)/eval/roman.jsonl", "--limit", "2"]
       + Self.model + [adapter("roman"), adapter("sort")]
-    let found = try Weft(arguments + ["--method", "adamerging", "--layer-groups", "2", "--output", folder.file("merged")])
+    let adamerging = arguments + ["--method", "adamerging", "--layer-groups", "2", "--max-tokens", "2", "--evaluations", "3"]
+    let found = try Weft(adamerging + ["--output", folder.file("merged")])
     #expect(found.status == 0 && found.errors.contains("3 tries of 2 questions"), "\(found.errors)")
     let mixture = try #require(found.output.split(separator: "\n").first.map(String.init))
     #expect(mixture.contains("[@0-2="), "\(mixture)")
-    #expect(try Weft(arguments + ["--method", "adamerging", "--layer-groups", "2"]).output == mixture + "\n")
+    #expect(try Weft(adamerging).output == mixture + "\n")
     let written = try SafetensorsFile(path: folder.file("merged/adapter_model.safetensors"))
     #expect(written.tensors.values.contains { $0.shape == [8, 256] }, "all ranks together")
     let loaded = ["--adapter", adapter("roman"), "--adapter", adapter("sort")]
@@ -86,7 +87,14 @@ struct StatsCommandTests {
 
     let soup = try Weft(arguments + ["--method", "soup"])
     #expect(soup.output == "roman:1\n", "\(soup.output)")
-    let refused = try Weft(arguments + ["--method", "soup", "--layer-groups", "2"])
-    #expect(refused.status == 64 && refused.errors.contains("one group of layers"), "\(refused.errors)")
+    for (more, message) in [
+      (["--method", "soup", "--layer-groups", "2"], "one group of layers"),
+      (["--method", "soup", "--evaluations", "2"], "--evaluations: expected another method"),
+      (["--method", "lorahub", "--max-tokens", "2"], "--max-tokens: expected --method adamerging"),
+      (["--method", "soup", adapter("clock") + ":0.5"], "clock: expected no weight"),
+    ] {
+      let refused = try Weft(arguments + more)
+      #expect(refused.status == 64 && refused.errors.contains(message), "\(refused.errors)")
+    }
   }
 }

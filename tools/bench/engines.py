@@ -27,10 +27,10 @@ def last_json(command, environment=None):
 
 def load_arguments(cell):
     """The options that both engines spell alike."""
-    words = ["--threads", cell.threads, "--decode", cell.decode, "--repetitions", 1]
+    words = ["--threads", cell.threads, "--decode", cell.decode]
     words += ["--context", cell.context] if cell.context else ["--prefill", cell.prefill]
     words += ["--sequences", cell.sequences] if cell.sequences > 1 else []
-    return words + ["--different"] * cell.different + ["--switching"] * cell.switching
+    return words + ["--different"] * cell.different + (["--switching"] if cell.switching else ["--repetitions", 1])
 
 
 class Weft:

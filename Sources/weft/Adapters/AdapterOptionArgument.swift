@@ -43,8 +43,18 @@ struct AdapterOptionArgument: ExpressibleByArgument {
 
 extension AdapterLoadOptions {
   /// Those of the arguments that speak of this adapter, or of none.
-  init(_ arguments: [AdapterOptionArgument], for name: String?) {
+  init(_ arguments: [AdapterOptionArgument], for name: String) {
     self.init()
     for argument in arguments where argument.adapter == nil || argument.adapter == name { argument.apply(to: &self) }
+  }
+}
+
+extension [AdapterOptionArgument] {
+  /// Refuses options without any of the adapters that they could be for.
+  func validate(for names: [String]) throws {
+    let named = names.isEmpty ? "an adapter" : names.joined(separator: ", ")
+    if let option = first(where: { option in option.adapter.map { !names.contains($0) } ?? names.isEmpty }) {
+      throw ValidationError("--adapter-option: expected one for \(named), found \(option.adapter ?? "none to read")")
+    }
   }
 }

@@ -86,9 +86,13 @@ struct AdapterCheck: ParsableCommand {
   @Argument(help: ArgumentHelp("A folder, file or pack with an adapter.", valueName: "adapter"))
   var adapter: String
 
+  private var name: String { member ?? "adapter" }
+
+  func validate() throws { try options.validate(for: [name]) }
+
   func run() throws {
     let model = try model ?? DemoModel.find().model
-    let report = try AdapterReport(adapter: adapter, model: model, options: .init(options, for: nil), name: member ?? "adapter")
+    let report = try AdapterReport(adapter: adapter, model: model, options: .init(options, for: name), name: name)
     print("\(adapter): \(report.family), fits \(model)")
     for line in AdapterListing(report).lines { print(line) }
   }

@@ -35,8 +35,8 @@ struct Bench: ParsableCommand {
   var kvType: EngineOptions.KVType?
   @Option(help: "Tokens of each prompt (default: 512).")
   var prefill: Int?
-  @Option(help: "Tokens to generate for each sequence.")
-  var decode = 64
+  @Option(help: "Tokens to generate for each sequence (default: 64).")
+  var decode: Int?
   @Option(help: "Sequences that decode together, one token each in every step.")
   var sequences = 1
   @Flag(help: "Each sequence answers with one adapter: the first with the first, and so on, round and round.")
@@ -45,8 +45,8 @@ struct Bench: ParsableCommand {
   var context: Int?
   @Flag(help: "Measure what a change from one adapter to another between two tokens costs.")
   var switching = false
-  @Option(help: "Measured repetitions, after one that is not counted.")
-  var repetitions = 3
+  @Option(help: "Measured repetitions, after one that is not counted (default: 3).")
+  var repetitions: Int?
   @Flag(help: "Let repetitions take over the keys and values of the prompt, to see what that saves.")
   var reusePrefixes = false
   @Flag(
@@ -61,7 +61,7 @@ struct Bench: ParsableCommand {
   var json = false
 
   func validate() throws {
-    guard prefill ?? 1 >= 1, decode >= 2, repetitions >= 1 else {
+    guard prefill ?? 1 >= 1, decode ?? 2 >= 2, repetitions ?? 1 >= 1 else {
       throw ValidationError("expected --prefill 1 or more, --decode 2 or more, --repetitions 1 or more")
     }
     guard sequences >= 1, context ?? 1 >= 1 else {
@@ -79,27 +79,42 @@ struct Bench: ParsableCommand {
     guard resident >= 0, resident == 0 || measuresAdapters else {
       throw ValidationError("expected --resident 0 or more, beside --adapters")
     }
-    guard !measuresAdapters || adapters.isEmpty else {
-      throw ValidationError("expected --adapters, which makes its own, or --adapter, not both")
-    }
-    guard !measuresAdapters && !planner || sequences == 1 && context == nil && !switching else {
-      throw ValidationError("expected --sequences, --context and --switching without --adapters and --planner")
+    if let option = optionOfOtherMeasurements {
+      throw ValidationError(
+        "\(option): expected without \(planner ? "--planner" : measuresAdapters ? "--adapters" : "--switching")")
     }
   }
+
+  /// The first option that was given and that says nothing about what is measured.
+  private var optionOfOtherMeasurements: String? {
+    let isGrid = planner || measuresAdapters
+    let given: [(name: String, isGiven: Bool)] = [
+      ("--adapters", measuresAdapters && planner), ("--switching", switching && isGrid),
+      ("--adapter", !adapters.isEmpty && isGrid), ("--mixture", mixture != nil && isGrid),
+      ("--prefill", prefill != nil && isGrid), ("--decode", decode != nil && planner),
+      ("--repetitions", repetitions != nil && (planner || switching)), ("--sequences", sequences != 1 && isGrid),
+      ("--different", different && isGrid), ("--context", context != nil && isGrid),
+      ("--reuse-prefixes", reusePrefixes && (isGrid || switching)),
+    ]
+    return given.first(where: \.isGiven)?.name
+  }
+
+  /// Tokens of each sequence, and pairs of switches.
+  private var steps: Int { decode ?? 64 }
 
   func run() throws {
     if measuresAdapters {
       return try AdapterBench(
-        model: model, threads: threads, kvType: kvType ?? .f16, decode: decode, repetitions: repetitions, resident: resident,
-        json: json
+        model: model, threads: threads, kvType: kvType ?? .f16, decode: steps, repetitions: repetitions ?? 3,
+        resident: resident, json: json
       ).run()
     }
     if planner {
       return try PlannerBench(model: model, threads: threads, kvType: kvType ?? .f16, json: json).run()
     }
     let speed = SpeedBench(
-      prompt: context ?? prefill ?? 512, decode: decode, sequences: sequences, computesPromptOnce: context != nil)
-    let switches = SwitchBench(prompt: speed.prompt, pairs: decode)
+      prompt: context ?? prefill ?? 512, decode: steps, sequences: sequences, computesPromptOnce: context != nil)
+    let switches = SwitchBench(prompt: speed.prompt, pairs: steps)
     let engine = try Engine(
       model: model,
       options: EngineOptions(
@@ -115,7 +130,7 @@ struct Bench: ParsableCommand {
       different
       ? adapters.map { AdapterMixture([$0.weighted]) }
       : [try mixture.map { try AdapterMixture(parsing: $0) } ?? AdapterMixture(adapters.map(\.weighted))]
-    let measured = try speed.run(engine, mixtures, repetitions: repetitions)
+    let measured = try speed.run(engine, mixtures, repetitions: repetitions ?? 3)
     let activation = try ActivationBench.run(engine, mixtures[0])
     // Before adapters are read once more.
     let full = MemoryPlan.residentBytes ?? 0
@@ -149,7 +164,7 @@ struct Bench: ParsableCommand {
     if json {
       print(
         "{\"prefill_tokens_per_second\": \(measured.prefillSpeed), \"decode_tokens_per_second\": \(measured.decodeSpeed), "
-          + "\"step_milliseconds\": \(measured.step * 1e3), \"prompt_tokens\": \(prompt), \"decode_tokens\": \(decode), "
+          + "\"step_milliseconds\": \(measured.step * 1e3), \"prompt_tokens\": \(prompt), \"decode_tokens\": \(steps), "
           + "\"sequences\": \(sequences), \"context\": \(context.map { "\($0)" } ?? "null"), \"threads\": \(engine.model.threads), "
           + "\"isa\": \"\(engine.model.isa)\", \"adapters\": \(adapters.count), \"different\": \(different), "
           + "\"planned_bytes\": \(planned), \"load_milliseconds\": \(loading.isEmpty ? 0 : loading.median), "
@@ -161,7 +176,7 @@ struct Bench: ParsableCommand {
     let count = sequences == 1 ? "" : "\(sequences) times "
     print("  prefill of \(count)\(prompt): \(Readable.decimal(measured.prefillSpeed, digits: 1)) tokens/s")
     print(
-      "  decode of \(count)\(decode): \(Readable.decimal(measured.decodeSpeed, digits: 1)) tokens/s, "
+      "  decode of \(count)\(steps): \(Readable.decimal(measured.decodeSpeed, digits: 1)) tokens/s, "
         + "\(Readable.decimal(measured.step * 1e3, digits: 2)) ms a step")
     if !loading.isEmpty {
       print("  loading an adapter: \(Readable.decimal(loading.median, digits: 1)) ms")
@@ -180,7 +195,7 @@ struct Bench: ParsableCommand {
       print(
         "{\"switch_microseconds\": \(measured.cost), \"switch_error_microseconds\": \(measured.error), "
           + "\"switch_call_microseconds\": \(measured.call), "
-          + "\"step_milliseconds\": \(measured.step * 1e3), \"pairs\": \(decode), \"threads\": \(engine.model.threads), "
+          + "\"step_milliseconds\": \(measured.step * 1e3), \"pairs\": \(steps), \"threads\": \(engine.model.threads), "
           + "\"isa\": \"\(engine.model.isa)\", \"adapters\": \(adapters.count)}")
       return
     }

@@ -91,14 +91,19 @@ struct CompressCommand: ParsableCommand {
 
   func validate() throws {
     guard limit ?? 1 >= 1 else { throw ValidationError("--limit: expected 1 or more, found \(limit ?? 0)") }
+    if limit != nil, data == nil { throw ValidationError("--limit: expected --data beside it, found none") }
+    if let option = optionOfOtherMethods {
+      throw ValidationError("\(option): expected a method that has it, found \(method ?? "auto")")
+    }
     if maxLoss != nil, data == nil { throw ValidationError("--max-loss: expected --data to measure it with, found none") }
     if maxLoss != nil, targetSize != nil {
       throw ValidationError("--max-loss: expected no --target-size beside it, found both")
     }
     if let library {
-      guard data == nil, targetSize == nil, maxLoss == nil, modules.isEmpty else {
+      guard data == nil, targetSize == nil, maxLoss == nil, modules.isEmpty, name == nil, adapterOptions.isEmpty else {
         throw ValidationError(
-          "--method \(library.rawValue): expected no --data, --target-size, --max-loss or --module beside it")
+          "--method \(library.rawValue): expected no --data, --target-size, --max-loss, --module, --name or --adapter-option beside it"
+        )
       }
       return
     }
@@ -111,9 +116,19 @@ struct CompressCommand: ParsableCommand {
       }
       guard modules.isEmpty else { throw ValidationError("--module: expected a method other than auto, found auto") }
     }
+    try adapterOptions.validate(for: [name ?? CompressCommand.name(of: adapters[0])])
     if let alpha, alpha != "auto", Double(alpha) == nil {
       throw ValidationError("--alpha: expected a number or auto, found '\(alpha)'")
     }
+  }
+
+  /// The first option that was given and that auto or the method of a library does not have; other methods look for themselves.
+  private var optionOfOtherMethods: String? {
+    let given: [(String, Bool)] = [
+      ("--density", density != nil), ("--alpha", alpha != nil), ("--energy", energy != nil), ("--price", price != nil),
+      ("--rank", rank != nil && library != .sharedBasis), ("--lambda", lambda != nil && library != .mask),
+    ]
+    return given.first { $0.1 && (library != nil || isAutomatic || $0.0 == "--lambda") }?.0
   }
 
   private var library: LibraryMethod? { method.flatMap(LibraryMethod.init) }

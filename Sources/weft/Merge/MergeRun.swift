@@ -70,14 +70,17 @@ struct MergeRun: ParsableCommand {
   @Option(help: ArgumentHelp("The folder or .weft file to write; of models a folder, or a GGUF file.", valueName: "path"))
   var output: String
 
-  @Option(help: ArgumentHelp("Largest safetensors file of merged models.", valueName: "size"))
-  var maxShardSize: MemorySize = MemorySize(byteCount: 5_000_000_000)
+  @Option(help: ArgumentHelp("Largest safetensors file of merged models (default: 5G).", valueName: "size"))
+  var maxShardSize: MemorySize?
 
   @Argument(help: ArgumentHelp("Adapters with their weights, or one recipe in YAML.", valueName: "name=path[:weight]"))
   var sources: [String]
 
   func run() throws {
     if let models = try ModelMerge(self) { return try models.run() }
+    guard maxShardSize == nil else {
+      throw ValidationError("--max-shard-size: expected models to merge, found adapters, which are one file")
+    }
     let plan = try MergePlan(self)
     Interrupt.catchSignal()
     defer { Terminal.showProgress("") }

@@ -37,14 +37,14 @@ struct MergeSearch: ParsableCommand {
     help: ArgumentHelp("A GGUF file or a Hugging Face folder (default: the demo model).", valueName: "path"))
   var model: String?
 
-  @Option(help: "How often all questions are asked, at most; a soup asks twice per adapter.")
-  var evaluations = 100
+  @Option(help: "How often all questions are asked, at most (default: 100; a soup asks twice per adapter).")
+  var evaluations: Int?
 
   @Option(help: "Groups of layers with weights of their own.")
   var layerGroups = 1
 
-  @Option(help: "For adamerging, so many first tokens of each answer count.")
-  var maxTokens = 8
+  @Option(help: "For adamerging, so many first tokens of each answer count (default: 8).")
+  var maxTokens: Int?
 
   @Option(help: "Same seed, same questions: the same mixture.")
   var seed: UInt64 = 0
@@ -66,6 +66,15 @@ struct MergeSearch: ParsableCommand {
     guard limit ?? 1 >= 1, rank ?? 1 >= 1 else { throw ValidationError("expected --limit and --rank of 1 or more") }
     guard rank == nil || output != nil else { throw ValidationError("--rank: expected --output beside it") }
     guard !data.isEmpty else { throw ValidationError("expected --data") }
+    guard maxTokens == nil || method == .adamerging else {
+      throw ValidationError("--max-tokens: expected --method adamerging, found \(method.rawValue)")
+    }
+    guard evaluations == nil || method != .soup else {
+      throw ValidationError("--evaluations: expected another method, found a soup, which asks twice per adapter")
+    }
+    if let adapter = adapters.first(where: { $0.weight != 1 }) {
+      throw ValidationError("\(adapter.name): expected no weight, as weights are looked for, found \(adapter.weight)")
+    }
   }
 
   func run() throws {
@@ -81,7 +90,7 @@ struct MergeSearch: ParsableCommand {
     let engine = try Engine(model: path, options: EngineOptions(threads: threads, maximumSequences: 32))
     for source in sources { try engine.loadAdapter(source.name, from: source.path) }
     let search = MixtureSearch(
-      method, evaluations: evaluations, layerGroups: layerGroups, maximumTokens: maxTokens, seed: seed)
+      method, evaluations: evaluations ?? 100, layerGroups: layerGroups, maximumTokens: maxTokens ?? 8, seed: seed)
     let result = try engine.searchMixture(of: sources.map(\.name), on: questions, search) { found in
       Terminal.showProgress(
         "\(Readable.count(found.evaluationCount, "try")), \(MergeSearch.value(found.value)): \(found.mixture.readable)")

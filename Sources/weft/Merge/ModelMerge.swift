@@ -95,11 +95,17 @@ struct ModelMerge {
     guard arguments.rank == nil else {
       throw EngineError(.invalidArgument, "--rank: expected adapters to merge, found models, which have no rank")
     }
+    guard arguments.maxShardSize == nil || !arguments.output.lowercased().hasSuffix(".gguf") else {
+      throw EngineError(.invalidArgument, "--max-shard-size: expected a folder to write, found a GGUF file")
+    }
+    guard arguments.masks == nil else {
+      throw EngineError(.invalidArgument, "--masks: expected adapters to merge, found models")
+    }
     do {
       var merge = CheckpointMerge(
         method: try .named(method, space: arguments.space, preferring: .delta), parameters: parameters, seed: arguments.seed,
         dtype: dtype?.dtype)
-      merge.maximumShardBytes = arguments.maxShardSize.byteCount
+      merge.maximumShardBytes = arguments.maxShardSize?.byteCount ?? MemorySize.shard.byteCount
       return merge
     } catch { throw EngineError(merge: error) }
   }

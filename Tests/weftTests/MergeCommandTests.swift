@@ -116,6 +116,7 @@ struct MergeCommandTests {
 
   @Test func argumentsAreChecked() throws {
     let output = ["--output", folder.file("x")]
+    let masks = Self.adapters + "/a/adapter_model.safetensors"
     let a = "a=\(Self.adapters)/a"
     for (arguments, error) in [
       ([a], "--method: expected the name of a method"),
@@ -125,6 +126,7 @@ struct MergeCommandTests {
       (["--method", "ties", a, "b=\(Self.adapters)/b", "--set", "density=much"], "--set density: expected more than 0"),
       (["--method", "cat", a, "--rank", "0"], "rank: expected at least 1, found 0"),
       (["--method", "cat", "a=\(Self.adapters)/none"], "found nothing at this path"),
+      (["--method", "cat", a, "--masks", masks], "method cat: expected no masks, which it does not read"),
     ] {
       let result = try Weft(["merge"] + arguments + output)
       #expect(result.status == 64 || result.status == 66, "\(result.errors)")

@@ -47,6 +47,9 @@ struct StatsCommandTests {
       "\(missing.errors)")
     let none = try Weft(["merge", "--method", "fisher", adapter("roman"), adapter("numbers"), "--output", folder.file("x")])
     #expect(none.status == 64 && none.errors.contains("expected one file for each of 2 tasks"), "\(none.errors)")
+    let unread = try Weft(
+      ["merge", "--method", "linear", adapter("roman"), adapter("numbers"), "--output", folder.file("x")] + files)
+    #expect(unread.status == 64 && unread.errors.contains("expected no statistics, which it does not read"), "\(unread.errors)")
     #expect(try !folder.contents.contains("x"))
   }
 
@@ -54,6 +57,8 @@ struct StatsCommandTests {
     for (arguments, part) in [
       (["--gram", "none"], "expected --gram or --fisher"), (["--gradient-gram"], "expected --fisher beside it"),
       (["--gram", "some"], "full"), (["--limit", "0"], "1 or more"),
+      (["--fisher-of", "factors"], "expected --fisher beside it"),
+      (["--fisher", "empirical", "--max-tokens", "3"], "expected --fisher sampled"),
     ] {
       let run = try statistics("roman", arguments)
       #expect(run.status == 64 && run.errors.contains(part), "\(arguments): \(run.errors)")

@@ -14,6 +14,10 @@ package struct MergeMethod: Sendable {
   package let needsBase: Bool
   /// Whether, for whole models, it is defined on the weights themselves, so that no base is subtracted from them.
   package let isOfWholeWeights: Bool
+  /// What it reads of tasks' statistics, of which one kind is enough; empty where it reads none.
+  package let statistics: [MergeStatistics.Kind]
+  /// Whether it reads masks that somebody gives.
+  package let readsMasks: Bool
   /// Every parameter it knows; others are refused.
   package let parameters: [MergeParameter]
   /// Gives every module of the problem once, in order, to `emit`. Tasks, parameters and shapes are checked before.
@@ -24,7 +28,8 @@ package struct MergeMethod: Sendable {
 
   package init(
     _ name: String, source: String, space: MergeSpace, taskCount: ClosedRange<Int> = 1...1024, needsBase: Bool = false,
-    isOfWholeWeights: Bool = false, parameters: [MergeParameter] = [],
+    isOfWholeWeights: Bool = false, statistics: [MergeStatistics.Kind] = [], readsMasks: Bool = false,
+    parameters: [MergeParameter] = [],
     run: @escaping @Sendable (MergeProblem, Emit) throws(MergeError) -> Void
   ) {
     self.name = name
@@ -33,6 +38,8 @@ package struct MergeMethod: Sendable {
     self.taskCount = taskCount
     self.needsBase = needsBase
     self.isOfWholeWeights = isOfWholeWeights
+    self.statistics = statistics
+    self.readsMasks = readsMasks
     self.parameters = parameters
     self.run = run
   }

@@ -41,6 +41,19 @@ extension MergeMethod {
     if needsBase, try problem.values.base(0) == nil {
       throw .mismatch(location: "method \(name)", expected: "the base's weights", found: "no base")
     }
+    try checkData(of: problem)
+  }
+
+  /// Statistics are there where they are read; and they and masks only there.
+  private func checkData(of problem: MergeProblem) throws(MergeError) {
+    if !statistics.isEmpty {
+      try problem.requireStatistics(statistics)
+    } else if let first = problem.statistics.first {
+      throw .mismatch(location: "method \(name)", expected: "no statistics, which it does not read", found: first.location)
+    }
+    guard readsMasks || problem.masks == nil else {
+      throw .mismatch(location: "method \(name)", expected: "no masks, which it does not read", found: "a file of them")
+    }
   }
 
   private func check(_ given: MergeParameters, location: String, isOfTask: Bool) throws(MergeError) {

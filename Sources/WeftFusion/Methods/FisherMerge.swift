@@ -5,9 +5,9 @@ extension MergeMethod {
   /// tau = sum of w_t F_t tau_t / sum of w_t F_t, with F_t at least the floor. The base cancels out, so that the merged weights
   /// are those of the paper.
   static let fisher = MergeMethod(
-    "fisher", source: "https://arxiv.org/abs/2111.09832", space: .delta, parameters: [.fisherFloor, .normalizesFisher]
+    "fisher", source: "https://arxiv.org/abs/2111.09832", space: .delta, statistics: [.fisher],
+    parameters: [.fisherFloor, .normalizesFisher]
   ) { (problem, emit) throws(MergeError) in
-    try problem.requireStatistics([.fisher])
     let norms = try problem.fisherNorms { (statistics, module) throws(MergeError) in
       try statistics.values(.fisher, of: module.name, shape: module.shape).map { [$0] }
     }
@@ -31,10 +31,9 @@ extension MergeMethod {
 
   /// The same of the factors, A with A and B with B. Ranks are equal; other scales than the first task's go into B.
   static let fisherFactors = MergeMethod(
-    "fisher_factors", source: "https://arxiv.org/abs/2111.09832", space: .factors,
+    "fisher_factors", source: "https://arxiv.org/abs/2111.09832", space: .factors, statistics: [.fisherA],
     parameters: [.fisherFloor, .normalizesFisher]
   ) { (problem, emit) throws(MergeError) in
-    try problem.requireStatistics([.fisherA])
     typealias Fisher = (a: [Float], b: [Float])
     func fisher(_ statistics: MergeStatistics, _ module: MergeProblem.Module, rank: Int) throws(MergeError) -> Fisher? {
       guard

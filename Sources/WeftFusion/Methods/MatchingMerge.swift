@@ -7,9 +7,9 @@ extension MergeMethod {
   /// gradients from a given start, and stopped after `iterations` steps. Here C_t tau = tau G_t with the Gram matrix of the
   /// inputs: to its end it is RegMean with whole matrices.
   static let matching = MergeMethod(
-    "mats", source: "https://arxiv.org/abs/2312.04339", space: .delta, parameters: [.iterations, .start, .tolerance]
+    "mats", source: "https://arxiv.org/abs/2312.04339", space: .delta, statistics: [.gram, .gramDiagonal],
+    parameters: [.iterations, .start, .tolerance]
   ) { (problem, emit) throws(MergeError) in
-    try problem.requireStatistics([.gram, .gramDiagonal])
     try problem.match(emit) { (statistics, module) throws(MergeError) in
       try statistics.inputGram(of: module).map { MatchingBlock(output: nil, input: $0) }
     }
@@ -18,9 +18,9 @@ extension MergeMethod {
   /// The same with C_t tau = D_t tau G_t, D_t that of the gradients of the outputs: the Fisher information by blocks in its
   /// Kronecker-factored form (K-FAC), for which there is no closed form.
   static let kroneckerMatching = MergeMethod(
-    "mats_kfac", source: "https://arxiv.org/abs/2312.04339", space: .delta, parameters: [.iterations, .start, .tolerance]
+    "mats_kfac", source: "https://arxiv.org/abs/2312.04339", space: .delta, statistics: [.gradientGram],
+    parameters: [.iterations, .start, .tolerance]
   ) { (problem, emit) throws(MergeError) in
-    try problem.requireStatistics([.gradientGram])
     try problem.match(emit) { (statistics, module) throws(MergeError) in
       guard let input = try statistics.inputGram(of: module),
         let output = try statistics.values(.gradientGram, of: module.name, shape: [module.shape[0], module.shape[0]])

@@ -10,9 +10,9 @@ extension MergeMethod {
   ///
   /// What no task ever reads (a column of zeros) is the plain mean.
   static let regularMean = MergeMethod(
-    "regmean", source: "https://arxiv.org/abs/2212.09849", space: .delta, parameters: [.nonDiagonal]
+    "regmean", source: "https://arxiv.org/abs/2212.09849", space: .delta, statistics: [.gram, .gramDiagonal],
+    parameters: [.nonDiagonal]
   ) { (problem, emit) throws(MergeError) in
-    try problem.requireStatistics([.gram, .gramDiagonal])
     for (index, module) in problem.modules.enumerated() {
       let ratio = Double(problem.value(.nonDiagonal, module: index))
       let voters = try problem.voters(index) { statistics throws(MergeError) in

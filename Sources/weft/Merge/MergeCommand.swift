@@ -43,6 +43,12 @@ struct MergeMethods: ParsableCommand {
       print(
         Terminal.styled(Readable.padded(method.name, width), .bold) + "  " + Readable.padded(method.space.rawValue, 7) + "  "
           + Terminal.styled(method.source, .dim))
+      if !method.statistics.isEmpty {
+        print(
+          "  " + Readable.padded("", width - 2)
+            + "  --statistics: \(method.statistics.map(\.rawValue).joined(separator: " or "))")
+      }
+      if method.readsMasks { print("  " + Readable.padded("", width - 2) + "  --masks: a file of them") }
       for parameter in method.parameters {
         print("  " + Readable.padded("", width - 2) + "  \(parameter.name): \(parameter.text)\(MergeMethods.limits(parameter))")
       }
@@ -71,7 +77,8 @@ struct MergeMethods: ParsableCommand {
       }
       return [
         "name": method.name, "space": method.space.rawValue, "source": method.source, "parameters": parameters,
-        "needsBase": method.needsBase, "tasks": [method.taskCount.lowerBound, method.taskCount.upperBound],
+        "needsBase": method.needsBase, "statistics": method.statistics.map(\.rawValue), "readsMasks": method.readsMasks,
+        "tasks": [method.taskCount.lowerBound, method.taskCount.upperBound],
       ]
     }
     let data = try JSONSerialization.data(

@@ -38,8 +38,8 @@ struct StatsCommand: ParsableCommand {
   @Option(help: "The Fisher information by empirical or sampled answers, or none.")
   var fisher = StatisticsOptions.Fisher.none
 
-  @Option(help: "The Fisher information of weights, of the adapter's factors, or of both.")
-  var fisherOf = FisherSubject.weights
+  @Option(help: "The Fisher information of weights, of the adapter's factors, or of both (default: weights).")
+  var fisherOf: FisherSubject?
 
   @Flag(help: "Keep the gradients of outputs too, for the method mats_kfac.")
   var gradientGram = false
@@ -47,8 +47,8 @@ struct StatsCommand: ParsableCommand {
   @Option(help: "Use only so many questions.")
   var limit: Int?
 
-  @Option(help: "Longest sampled answer in tokens.")
-  var maxTokens = 64
+  @Option(help: "Longest sampled answer in tokens (default: 64).")
+  var maxTokens: Int?
 
   @Option(help: "Seed of sampled answers.")
   var seed: UInt64 = 0
@@ -58,11 +58,17 @@ struct StatsCommand: ParsableCommand {
       throw ValidationError("expected the model alone or one --adapter of weight 1, found --mixture, several or another weight")
     }
     guard gram != .none || fisher != .none else { throw ValidationError("expected --gram or --fisher, found both none") }
-    guard !(adapters.named.isEmpty && fisher != .none && fisherOf != .weights) else {
-      throw ValidationError("--fisher-of \(fisherOf.rawValue): expected an --adapter, found none")
+    if let fisherOf {
+      guard fisher != .none else { throw ValidationError("--fisher-of: expected --fisher beside it") }
+      guard !adapters.named.isEmpty || fisherOf == .weights else {
+        throw ValidationError("--fisher-of \(fisherOf.rawValue): expected an --adapter, found none")
+      }
+    }
+    guard maxTokens == nil || fisher == .sampled else {
+      throw ValidationError("--max-tokens: expected --fisher sampled beside it")
     }
     guard !gradientGram || fisher != .none else { throw ValidationError("--gradient-gram: expected --fisher beside it") }
-    guard limit ?? 1 >= 1, maxTokens >= 1 else { throw ValidationError("expected --limit and --max-tokens of 1 or more") }
+    guard limit ?? 1 >= 1, maxTokens ?? 1 >= 1 else { throw ValidationError("expected --limit and --max-tokens of 1 or more") }
   }
 
   func run() throws {
@@ -72,8 +78,8 @@ struct StatsCommand: ParsableCommand {
     let statistics = try engine.statistics(
       of: questions, data: data, adapter: adapters.named.first?.name,
       options: StatisticsOptions(
-        gram: gram, fisher: fisher, ofWeights: fisherOf != .factors, ofFactors: fisherOf != .weights,
-        hasGradientGram: gradientGram, maximumTokens: maxTokens, seed: seed)
+        gram: gram, fisher: fisher, ofWeights: fisherOf != .factors, ofFactors: fisherOf ?? .weights != .weights,
+        hasGradientGram: gradientGram, maximumTokens: maxTokens ?? 64, seed: seed)
     ) { done, total in
       Terminal.showProgress("\(Readable.padded(Terminal.bar(Double(done) / Double(total)), 24)) \(done) of \(total) passes")
     }

@@ -80,7 +80,8 @@ extension MergeMethod {
   /// Source: masks as those of SOMF, columns as those of DAM (https://arxiv.org/abs/2410.08371), numbers as AdaMerging's
   /// (https://arxiv.org/abs/2310.02575), wherever they come from.
   static let givenMasks = MergeMethod(
-    "given_masks", source: "https://arxiv.org/abs/2410.08371", space: .delta, parameters: [.lambda]
+    "given_masks", source: "https://arxiv.org/abs/2410.08371", space: .delta, readsMasks: true,
+    parameters: [.lambda]
   ) { (problem, emit) throws(MergeError) in
     guard let masks = problem.masks else {
       throw .mismatch(location: "method given_masks", expected: "a file of masks", found: "none")

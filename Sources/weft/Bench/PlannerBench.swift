@@ -18,6 +18,7 @@ struct PlannerBench {
   private static let answers = [16, 256, 4096, 65536]
   private static let promptTokens = 128
   private static let steps = 24
+  private static let rounds = 8
 
   private struct Measured {
     var preparation = 0.0
@@ -33,7 +34,9 @@ struct PlannerBench {
       options: EngineOptions(
         threads: threads, contextLength: 256, maximumSequences: 1, kvType: kvType, maximumActiveRank: 4096,
         reusesPrefixes: false))
-    let base = try measure(engine, []).step
+    let alone = try (0...Self.rounds).map { _ in try answer(engine, []) }.dropFirst()
+    // What else the machine does can only add to it.
+    let base = Measured(prefill: alone.map(\.prefill).min() ?? 0, step: alone.map(\.step).min() ?? 0)
     var (worst, rows): (Double, [String]) = (1, [])
     if !json {
       print(
@@ -54,9 +57,9 @@ struct PlannerBench {
       let plans = try Self.answers.map { try engine.plan(for: mixture, expectedTokens: $0, promptTokens: Self.promptTokens) }
       var measured: [ExecutionPlan.Way: Measured] = [:]
       for way in ExecutionPlan.Way.allCases where first.estimate(way)?.refusal == nil {
-        measured[way] = try measure(engine, mixture, way)
+        measured[way] = try measure(engine, mixture, way, beside: base)
       }
-      if !json { explain(first, measured, base: base, "\(count) x rank \(rank)") }
+      if !json { explain(first, measured, base: base.step, "\(count) x rank \(rank)") }
       for (answer, plan) in zip(Self.answers, plans) {
         let times = measured.mapValues { $0.seconds(answer) }
         guard let best = times.values.min(), let taken = times[plan.way] else { continue }
@@ -94,33 +97,41 @@ struct PlannerBench {
     }
   }
 
+  /// Prepares a way, and measures it in turn with the base (a fused one between two measurements of the base), so that what else the
+  /// machine does changes both: times are those of `base`, multiplied by the ratio of the medians.
   private func measure(
-    _ engine: Engine, _ mixture: AdapterMixture, _ way: ExecutionPlan.Way = .side
+    _ engine: Engine, _ mixture: AdapterMixture, _ way: ExecutionPlan.Way, beside base: Measured
   ) throws -> Measured {
-    var measured = Measured()
+    var (own, others): ([Measured], [Measured]) = ([], [])
+    func measureBase(_ count: Int) throws { for _ in 0..<count { others.append(try answer(engine, [])) } }
+    if way == .fuse { try measureBase(Self.rounds / 2) }
     let begin = ContinuousClock.now
-    let active =
-      mixture.adapters.isEmpty
-      ? mixture : try engine.apply(engine.plan(for: mixture, expectedTokens: 1, ways: [way]))
-    measured.preparation = (ContinuousClock.now - begin) / .seconds(1)
-    var (prefills, decodes): ([Double], [Double]) = ([], [])
-    for repetition in 0..<6 {
-      let tokens = (0..<Self.promptTokens).map { Int32(($0 * 7919 + 13) % engine.model.vocabularySize) }
-      let result = try engine.generate(
-        GenerationRequest(
-          .tokens(tokens), activation: active.adapters.isEmpty ? .base : .mixture(active), sampling: .greedy,
-          maximumTokens: Self.steps + 1, ignoresEndTokens: true))
-      if repetition == 0 { continue }
-      prefills.append(result.prefillSeconds)
-      decodes.append(result.decodeSeconds / Double(Self.steps))
+    let active = try engine.apply(engine.plan(for: mixture, expectedTokens: 1, ways: [way]))
+    var preparation = (ContinuousClock.now - begin) / .seconds(1)
+    _ = try answer(engine, active)
+    for _ in 0..<Self.rounds {
+      own.append(try answer(engine, active))
+      if way != .fuse { try measureBase(1) }
     }
-    // What else the machine does can only add to it.
-    measured.prefill = prefills.min() ?? 0
-    measured.step = decodes.min() ?? 0
-    let end = ContinuousClock.now
-    if way == .fuse { try engine.unfuse() }
-    measured.preparation += (ContinuousClock.now - end) / .seconds(1)
-    return measured
+    if way == .fuse {
+      let end = ContinuousClock.now
+      try engine.unfuse()
+      preparation += (ContinuousClock.now - end) / .seconds(1)
+      try measureBase(Self.rounds / 2)
+    }
+    return Measured(
+      preparation: preparation, prefill: base.prefill * own.map(\.prefill).median / others.map(\.prefill).median,
+      step: base.step * own.map(\.step).median / others.map(\.step).median)
+  }
+
+  /// The time of a prompt, and of a step behind it.
+  private func answer(_ engine: Engine, _ mixture: AdapterMixture) throws -> Measured {
+    let tokens = (0..<Self.promptTokens).map { Int32(($0 * 7919 + 13) % engine.model.vocabularySize) }
+    let result = try engine.generate(
+      GenerationRequest(
+        .tokens(tokens), activation: mixture.adapters.isEmpty ? .base : .mixture(mixture), sampling: .greedy,
+        maximumTokens: Self.steps + 1, ignoresEndTokens: true))
+    return Measured(prefill: result.prefillSeconds, step: result.decodeSeconds / Double(Self.steps))
   }
 }
 

@@ -34,7 +34,7 @@ struct AdapterFlags: ParsableArguments {
   func validate() throws { try adapterOptions.validate(for: adapters.filter { $0.path != nil }.map(\.name)) }
 
   /// Sets what concerns adapters.
-  func set(_ options: inout EngineOptions) {
+  func apply(to options: inout EngineOptions) {
     options.requiredSigners = requiredSigners.isEmpty ? nil : requiredSigners
     options.maximumPackSize = maxPack?.byteCount ?? PackLimits.standardBytes
   }

@@ -6,7 +6,7 @@ import ArgumentParser
 struct MemorySize: ExpressibleByArgument {
   let byteCount: Int
 
-  /// The largest safetensors file where no other size is given, as transformers writes them.
+  /// The largest safetensors file where no other size is given: what transformers 4 takes then.
   static let shard = MemorySize(byteCount: 5_000_000_000)
 
   private init(byteCount: Int) { self.byteCount = byteCount }

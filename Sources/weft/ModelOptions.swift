@@ -46,7 +46,7 @@ struct ModelOptions: ParsableArguments {
     options.layers = layers?.layers
     options.f32Activations = f32Activations
     options.maximumMemory = maxMemory?.byteCount
-    adapters?.set(&options)
+    adapters?.apply(to: &options)
     Terminal.showProgress("loading \(path)")
     defer { Terminal.showProgress("") }
     let engine = try Engine(model: path, options: options)

@@ -88,6 +88,23 @@ struct QuantizeKernelTests {
     }
   }
 
+  /// A number that is not finite is not lost: it is its block's scale, and nobody else's.
+  @Test(arguments: availableTiers) func whatIsNotFiniteIsKept(isa: ISA) {
+    for value: Float in [.nan, .infinity, -.infinity] {
+      for place in 0..<160 {
+        var row = [Float](repeating: 1, count: 160)
+        row[place] = value
+        let bytes = Quantized(Kernels(isa: isa), row, begin: 0, end: row.count).bytes
+        for block in 0..<5 {
+          let scale = bytes.withUnsafeBytes {
+            $0.loadUnaligned(fromByteOffset: block * quantizedBlockBytes + 32, as: Float.self)
+          }
+          #expect(scale.isFinite == (block != place / 32), "\(value) at \(place): block \(block)")
+        }
+      }
+    }
+  }
+
   /// To bf16 as tensors are rounded, in the columns that were asked for and nowhere else.
   @Test(arguments: availableTiers) func rounding(isa: ISA) throws {
     let kernels = Kernels(isa: isa)

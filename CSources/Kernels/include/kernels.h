@@ -125,7 +125,7 @@ typedef struct weft_attention_task {
   X(expand_ternary, void, WEFT_EXPAND)                                                                                         \
   /* Columns [begin, end) of one row of activations to blocks of 32: xq[begin/32 ... end/32). scale = max|x| / 127;            \
      q = round-to-even(x * 127 / max|x|), or 0 where max|x| <= 2^-120 (127 / max|x| could be infinite). begin and end are      \
-     multiples of 32. */                                                                                                       \
+     multiples of 32. NaN, or infinity, is its block's scale. */                                                               \
   X(quantize_q8, void, (weft_block_q8 *xq, const float *x, size_t begin, size_t end))                                          \
   /* Columns [begin, end) of one row of activations to bf16, to nearest even; NaN stays NaN. */                                \
   X(round_bf16, void, (uint16_t *xr, const float *x, size_t begin, size_t end))                                                \

@@ -100,11 +100,15 @@ void quantize_q8__scalar(weft_block_q8 *xq, const float *x, size_t begin, size_t
   for (size_t b = begin / WEFT_BLOCK; b < end / WEFT_BLOCK; b++) {
     weft_block_q8 *block = xq + b;
     float largest = 0;
-    for (size_t c = 0; c < WEFT_BLOCK; c++) largest = fmaxf(largest, fabsf(x[b * WEFT_BLOCK + c]));
-    float inverse = largest > 0x1p-120f ? 127.0f / largest : 0;
+    for (size_t c = 0; c < WEFT_BLOCK; c++) {
+      // NaN counts as the largest: it becomes the scale, and so every product that reads the block.
+      const float size = fabsf(x[b * WEFT_BLOCK + c]);
+      if (size > largest || isnan(size)) largest = size;
+    }
+    float inverse = largest > 0x1p-120f && isfinite(largest) ? 127.0f / largest : 0;
     int32_t sums[2] = {0};
     for (size_t c = 0; c < WEFT_BLOCK; c++) {
-      block->q[c] = (int8_t)lrintf(x[b * WEFT_BLOCK + c] * inverse);
+      block->q[c] = inverse > 0 ? (int8_t)lrintf(x[b * WEFT_BLOCK + c] * inverse) : 0;
       sums[c / 16] += block->q[c];
     }
     block->scale = largest / 127.0f;

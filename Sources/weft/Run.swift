@@ -57,6 +57,7 @@ struct Run: ParsableCommand {
 
   func run() throws {
     let text = try prompt ?? readInput()
+    guard !text.isEmpty else { throw EngineError(.invalidArgument, "prompt: expected text, found none") }
     var session = try Session(model, adapters, router, EngineOptions(maximumSequences: 1))
     let isRaw = noTemplate || !session.engine.model.hasChatTemplate
     if isRaw, generation.system != nil {
@@ -93,9 +94,7 @@ struct Run: ParsableCommand {
       throw EngineError(.invalidArgument, "standard input: expected UTF-8 text")
     }
     // The newline at the end is the shell's, not the user's.
-    let prompt = text.hasSuffix("\n") ? String(text.dropLast()) : text
-    guard !prompt.isEmpty else { throw EngineError(.invalidArgument, "prompt: expected text, found none") }
-    return prompt
+    return text.hasSuffix("\n") ? String(text.dropLast()) : text
   }
 }
 

@@ -52,7 +52,7 @@ struct CommandLineTests {
       (["run", "--router", "/absent", "x"], 66, "/absent"),
       (["run", "--system", "Be brief.", "x"], 64, "--system"),
       (["run", "--context", "2", "Once upon a time"], 64, "context"),
-      (["run"], 64, "prompt"),
+      (["run"], 64, "prompt"), (["run", ""], 64, "prompt"),
       (["chat"], 69, "chat template"),
       (["logits", "--tokens", "1,9999", "--output", "/x"], 64, "9999"),
       (["logits", "--tokens", "1", "--output", "/absent/x"], 73, "/absent/x"),
